@@ -1,0 +1,169 @@
+#!/bin/bash
+# Runs test programs one after another and ends with 'N passed, N failed, N skipped':
+# tests/run.sh PROGRAM...
+#
+# A program is a CUnit binary that prints '<name>: N passed, N failed, N skipped' last, any
+# other binary (its exit status is its result), or a client script (exit 77 skips, with the
+# reason as its last line). All of them run, whatever fails.
+#
+# Each gets a fresh state directory, so that no test sees another's simulated device, no
+# standard input, and TIMEOUT seconds (default 120; a script may say '# timeout: SECONDS'),
+# after which its process group is killed. A process that outlives its program by more than
+# LINGER seconds (default 10) is a failure, and is killed.
+#
+# Environment: BUILD (the build directory), TIMEOUT, LINGER, FUZZ_SECONDS.
+# What the programs see: BUILD (absolute), SIMGPU_STATE, TMPDIR (a directory of their own) and
+# LD_LIBRARY_PATH beginning with $BUILD/sim. Output is kept in $BUILD/log/.
+
+set -u
+BUILD=$(readlink -f "${BUILD:-build}")
+TIMEOUT=${TIMEOUT:-120}
+LINGER=${LINGER:-10}
+: "${UBSAN_OPTIONS:=print_stacktrace=1}" "${TSAN_OPTIONS:=second_deadlock_stack=1}"
+export BUILD UBSAN_OPTIONS TSAN_OPTIONS
+
+logs=$BUILD/log
+mkdir -p "$logs"
+passed=0 failed=0 skipped=0
+table=()
+
+wrapper=()
+# ThreadSanitizer's memory layout does not fit every kernel's address randomisation.
+if [[ $BUILD == */tsan ]] && setarch -R true 2>/dev/null; then
+	wrapper=(setarch -R)
+fi
+
+limit() {
+	local own=
+	[[ $1 != *.sh ]] || own=$(sed -n 's/^# timeout: \([0-9]*\).*/\1/p' "$1" | head -n 1)
+	echo "${own:-$TIMEOUT}"
+}
+
+# ending STATUS SECONDS: why a program failed that could not say so itself.
+ending() {
+	if (($1 == 124 || $1 == 137)); then
+		echo "killed after $2 s"
+	elif (($1 > 128)); then
+		echo "died of signal $(kill -l $(($1 - 128)))"
+	else
+		echo "exit status $1"
+	fi
+}
+
+# Processes that still carry the state directory of a test in their environment.
+left_of() { grep -lsFz "SIMGPU_STATE=$1" /proc/[0-9]*/environ | cut -d/ -f3; }
+
+# reap STATE: waits for what a test left running, then kills it and prints its names.
+reap() {
+	local pids deadline=$((SECONDS + LINGER))
+	while pids=$(left_of "$1") && [ -n "$pids" ]; do
+		if ((SECONDS >= deadline)); then
+			for pid in $pids; do
+				cat "/proc/$pid/comm" 2>/dev/null
+				kill -KILL "$pid" 2>/dev/null
+			done | sort -u | paste -sd' '
+			return
+		fi
+		sleep 0.05
+	done
+}
+
+# Arguments of one program, into `args`.
+arguments() {
+	args=()
+	[[ $1 == fuzz/* ]] || return 0
+	args=(-max_total_time="${FUZZ_SECONDS:-5}" -print_final_stats=1 "$2")
+	[ ! -d "tests/fuzz/corpus/${1#fuzz/}" ] || args+=("tests/fuzz/corpus/${1#fuzz/}")
+}
+
+# timeout passes the signal on to the program and all it started.
+child=''
+dir=''
+interrupted() {
+	[ -z "$child" ] || kill -TERM "$child"
+	[ -z "$dir" ] || rm -rf "$dir"
+	echo 'tests/run.sh: interrupted' >&2
+	exit 130
+}
+trap interrupted INT TERM HUP
+
+row() { table+=("$(printf '%-36s %6s %6s %6s %8s  %s' "$@")"); }
+
+run_one() {
+	local program name log seconds status start took line left
+	local p=0 f=0 s=0 note=
+	local args
+
+	program=$(readlink -f "$1")
+	name=${program#"$BUILD"/}
+	name=${name#"$PWD"/}
+	if [ ! -x "$program" ]; then
+		failed=$((failed + 1))
+		row "${name:-$1}" 0 1 0 - 'not built, or not executable'
+		return
+	fi
+	log=$logs/${name//\//-}.log
+	dir=$(mktemp -d "${TMPDIR:-/tmp}/gpushim-test.XXXXXX") || exit 2
+	mkdir "$dir/state" "$dir/tmp"
+	seconds=$(limit "$program")
+	arguments "$name" "$dir/tmp"
+
+	printf '\n== %s\n' "$name"
+	start=$(date +%s%N)
+	# To a file, not a pipe: a device process that outlives its client would hold a pipe open.
+	# In the background: only so does bash hear of an interrupt before the program's end.
+	SIMGPU_STATE=$dir/state TMPDIR=$dir/tmp \
+		LD_LIBRARY_PATH=$BUILD/sim${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
+		timeout -k 5 "$seconds" "${wrapper[@]}" "$program" "${args[@]}" \
+		</dev/null >"$log" 2>&1 &
+	child=$!
+	wait "$child"
+	status=$?
+	child=''
+	took=$((($(date +%s%N) - start) / 100000000))
+	took=$((took / 10)).$((took % 10))
+	left=$(reap "$dir/state")
+	rm -rf "$dir"
+	dir=''
+	cat "$log"
+
+	line=$(grep -E '^[^ ]+: [0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" |
+		tail -n 1)
+	if [ -n "$line" ]; then
+		read -r p f s < <(tr -dc '0-9 \n' <<<"${line##*: }")
+		if ((status != 0 && f == 0)); then
+			f=1
+			note=$(ending "$status" "$seconds")
+		fi
+	elif ((status == 77)) && [[ $name == *.sh ]]; then
+		s=1
+		note=$(tail -n 1 "$log")
+	elif ((status != 0)); then
+		f=1
+		note=$(ending "$status" "$seconds")
+	elif [[ $name == tests/* && $name != *.sh ]]; then
+		f=1
+		note='ended early: no line of totals'
+	else
+		p=1
+	fi
+	if [ -n "$left" ]; then
+		f=$((f + 1))
+		note="${note:+$note; }left running: $left"
+	fi
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	row "$name" "$p" "$f" "$s" "${took}s" "$note"
+}
+
+for program in "$@"; do
+	run_one "$program"
+done
+
+echo
+printf '%-36s %6s %6s %6s %8s\n' program passed failed skipped time
+[ ${#table[@]} -eq 0 ] || printf '%s\n' "${table[@]}"
+# Nothing run is no success: a test directory may have been lost.
+[ $# -gt 0 ] || echo 'Nothing was run: no test program was found.'
+echo
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ $# -gt 0 ]
