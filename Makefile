@@ -234,7 +234,7 @@ $(LIBSIMGPU): $(SIM_API) $(SIM_COMMON)
 $(BUILD)/sim/simgpud: $(SIM_DEVICE) $(SIM_COMMON)
 	$(link)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
 
 $(BUILD)/sim/libcuda.so.1: $(SIM_DRIVER) $(SIM_COMMON)
 	$(link)
@@ -289,7 +289,7 @@ $(BENCH): $(BUILD)/bench/%: $(OBJ)/tests/bench/%.o $(call shared,tests/bench) \
 
 $(FUZZ): $(BUILD)/fuzz/%: $(OBJ)/tests/fuzz/%.o $(call shared,tests/fuzz) \
 		$(LIBSIMDRIVER) $(LIBSIMDEVICE)
-	$(call program,-fsanitize=fuzzer)
+	$(call program,-fsanitize=fuzzer -lm)
 
 # --- install -----------------------------------------------------------------------------
 

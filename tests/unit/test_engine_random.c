@@ -203,7 +203,9 @@ struct naive {
 	struct naive_kernel {
 		unsigned ctx, on; /* on: dependency, itself if none */
 		uint64_t submit_ns, work_ns, end_ns;
-		uint32_t demand;
+		uint32_t demand, granted;
+		unsigned started;
+		int64_t parts; /* of its work left, in 1/demand nanoseconds */
 		int32_t priority;
 		bool runnable, running, done;
 	} k[40];
@@ -218,11 +220,32 @@ static bool naive_has_work(const struct naive *m, unsigned ctx)
 	return false;
 }
 
+/* Gives the resident context's running kernels the SMs in the order of their start, and
+ * returns what is left. */
+static uint32_t naive_grant(struct naive *m)
+{
+	uint32_t room = SIM_DEMAND_FULL;
+
+	for (unsigned turn = 0; turn < m->n; turn++) {
+		for (unsigned i = 0; i < m->n; i++) {
+			struct naive_kernel *k = &m->k[i];
+
+			if (k->ctx != m->resident || !k->running || k->done ||
+			    k->started != turn)
+				continue;
+			k->granted = k->demand < room ? k->demand : room;
+			room -= k->granted;
+		}
+	}
+	return room;
+}
+
 static void naive_start(struct naive *m)
 {
 	for (;;) {
 		struct naive_kernel *best = NULL;
-		unsigned running = 0, demand = 0;
+		unsigned running = 0, started = 0;
+		uint32_t room = naive_grant(m);
 
 		for (unsigned i = 0; i < m->n; i++) {
 			struct naive_kernel *k = &m->k[i];
@@ -231,15 +254,17 @@ static void naive_start(struct naive *m)
 				continue;
 			if (k->running) {
 				running++;
-				demand += k->demand;
+				if (k->started >= started)
+					started = k->started + 1;
 			} else if (!best || k->priority < best->priority) {
 				best = k;
 			}
 		}
-		if (!best || running == m->max_concurrent ||
-		    demand + best->demand > SIM_DEMAND_FULL)
+		if (!best || running == m->max_concurrent || !room)
 			return;
 		best->running = true;
+		best->started = started;
+		naive_grant(m);
 	}
 }
 
@@ -288,8 +313,11 @@ static void naive_run(struct naive *m, uint64_t end_ns)
 		for (unsigned i = 0; i < m->n; i++) {
 			struct naive_kernel *k = &m->k[i];
 
-			if (m->state == SIM_DEVICE_BUSY && k->ctx == m->resident &&
-			    k->running && !k->done && --k->work_ns == 0) {
+			if (m->state != SIM_DEVICE_BUSY || k->ctx != m->resident ||
+			    !k->running || k->done)
+				continue;
+			k->parts -= k->granted;
+			if (k->parts <= 0) {
 				k->done = true;
 				k->end_ns = now_ns;
 			}
@@ -301,8 +329,10 @@ static void naive_run(struct naive *m, uint64_t end_ns)
 				k->runnable = true;
 		}
 		naive_decide(m);
-		if (m->state == SIM_DEVICE_BUSY)
+		if (m->state == SIM_DEVICE_BUSY) {
+			naive_grant(m);
 			naive_start(m);
+		}
 	}
 }
 
@@ -333,6 +363,7 @@ static void a_naive_model_ends_every_kernel_at_the_same_nanosecond(void)
 			k->work_ns = 1 +
 				     random_below(&rnd, random_below(&rnd, 2) ? 20 : 250);
 			k->demand = 1 + (uint32_t)random_below(&rnd, SIM_DEMAND_FULL);
+			k->parts = (int64_t)(k->work_ns * k->demand);
 			k->priority = (int32_t)(i * 17 % 40);
 			jobs[i] = new_job(&w, SIM_OP_KERNEL, &w.ctx[k->ctx], k->work_ns);
 			jobs[i]->op.submit_ns += k->submit_ns;

@@ -22,10 +22,12 @@
  *    slice). The first context that ever runs on a device pays no switch. A switch once
  *    begun takes its time even if its target is removed meanwhile.
  *  - Runnable kernels of the resident context start by priority (lower number first),
- *    then by the order in which they became runnable, while the sum of their demands is
- *    at most 1000 permille and their number at most max_concurrent. The first that does
- *    not fit holds back those behind it. A running kernel is never stopped for another
- *    of the same context. Running kernels each proceed at full speed.
+ *    then by the order in which they became runnable, while any part of the SMs is free
+ *    and their number is below max_concurrent. Running kernels get the SMs in the order
+ *    of their start, each up to its demand; one that gets less does its work that much
+ *    slower, and gets more as others end. So a kernel that fills the device starts beside
+ *    one that waits on a single SM, as its blocks would on a card. A running kernel is
+ *    never stopped for another of the same context. Caches and bandwidth are not shared.
  *  - Each device has two copy engines (to the device, from the device), each serving one
  *    copy at a time in the order in which they became runnable, beside kernels and
  *    whichever context is resident.
@@ -99,12 +101,14 @@ struct sim_op {
 	uint32_t demand;      /* [in] permille of the SMs, 1..SIM_DEMAND_FULL */
 	int32_t priority;     /* [in] lower runs first */
 	bool progress;	      /* [in] wants progress() while it executes */
-	uint64_t executed_ns; /* time on the engine so far */
+	uint64_t executed_ns; /* work done so far, as time at full speed */
 	uint64_t runnable_ns; /* when dependencies and submission time were met */
 	uint64_t start_ns;    /* first instant on the engine */
 	uint64_t end_ns;      /* completion */
 	uint64_t order;	      /* order of becoming runnable */
 	uint32_t ndeps;	      /* dependencies not yet done */
+	uint32_t granted;     /* permille of the SMs it has while running */
+	uint32_t executed_parts; /* of a nanosecond of work, in 1/demand */
 	/* The rest is the engine's. */
 	uint64_t serial;			/* order of submission */
 	struct sim_edge *succ_head, *succ_tail; /* who waits for this one */
@@ -117,7 +121,7 @@ struct sim_op {
 
 struct sim_ctx_stats {
 	uint64_t gpu_ns;    /* resident with at least one kernel running */
-	uint64_t kernel_ns; /* sum over kernels of executed time (overlap counts twice) */
+	uint64_t kernel_ns; /* sum over kernels of work done (overlap counts twice) */
 	uint64_t copy_in_ns, copy_out_ns;
 	uint64_t kernels; /* completed KERNEL, SPIN and CLOCK operations */
 	uint64_t copies;  /* completed copies */
@@ -135,7 +139,7 @@ struct sim_ctx {
 	struct sim_op *runnable_head, *runnable_tail; /* by priority, then order */
 	struct sim_op *running_head, *running_tail;   /* by start; also while preempted */
 	struct sim_op *blocked_head; /* BLOCKED, WAIT and EXTERNAL operations */
-	uint32_t nrunning, demand_running;
+	uint32_t nrunning, granted; /* permille of the SMs in use while resident */
 	uint64_t nops; /* submitted and not done */
 };
 

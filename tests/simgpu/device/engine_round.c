@@ -35,6 +35,20 @@ static void account_copies(struct sim_engine *engine, struct sim_device *device,
 	}
 }
 
+/* A kernel with part of the SMs it could use does that part of its work. */
+static void execute(struct sim_op *op, uint64_t dt_ns)
+{
+	uint64_t done_ns = dt_ns, parts;
+
+	if (op->kind == SIM_OP_KERNEL && op->granted != op->demand) {
+		parts = dt_ns * op->granted + op->executed_parts;
+		done_ns = parts / op->demand;
+		op->executed_parts = (uint32_t)(parts % op->demand);
+	}
+	op->executed_ns += done_ns;
+	op->ctx->stats.kernel_ns += done_ns;
+}
+
 void sim_device_account(struct sim_engine *engine, struct sim_device *device)
 {
 	uint64_t dt_ns = engine->now_ns - device->books_ns;
@@ -53,9 +67,8 @@ void sim_device_account(struct sim_engine *engine, struct sim_device *device)
 	case SIM_DEVICE_BUSY:
 		device->stats.busy_ns += dt_ns;
 		ctx->stats.gpu_ns += dt_ns;
-		ctx->stats.kernel_ns += dt_ns * ctx->nrunning;
 		for (struct sim_op *op = ctx->running_head; op; op = op->next) {
-			op->executed_ns += dt_ns;
+			execute(op, dt_ns);
 			if (op->progress)
 				engine->calls.progress(engine->calls.arg, op);
 		}
@@ -66,6 +79,18 @@ void sim_device_account(struct sim_engine *engine, struct sim_device *device)
 
 /* --- ends --------------------------------------------------------------------------- */
 
+/* How long a kernel still takes with the SMs it has now; the last nanosecond is whole. */
+static uint64_t left_ns(const struct sim_op *op)
+{
+	uint64_t left = op->work_ns - op->executed_ns;
+
+	if (op->granted == op->demand || left == 0)
+		return left;
+	if (left > SIM_NEVER / SIM_DEMAND_FULL / 2)
+		return left;
+	return (left * op->demand - op->executed_parts + op->granted - 1) / op->granted;
+}
+
 /* When an operation on the SMs or on a copy engine, accounted up to now_ns, will end. */
 static uint64_t end_ns(const struct sim_op *op, uint64_t now_ns)
 {
@@ -74,6 +99,9 @@ static uint64_t end_ns(const struct sim_op *op, uint64_t now_ns)
 		return SIM_NEVER;
 	case SIM_OP_CLOCK:
 		return sim_add_sat(op->start_ns, op->work_ns);
+	case SIM_OP_KERNEL:
+		return op->executed_ns >= op->work_ns ? now_ns
+						      : sim_add_sat(now_ns, left_ns(op));
 	default:
 		return sim_add_sat(now_ns, op->work_ns - op->executed_ns);
 	}
@@ -188,6 +216,19 @@ void sim_device_insert(struct sim_engine *engine, struct sim_op *op)
 	insert_after(&ctx->runnable_head, &ctx->runnable_tail, after, op);
 }
 
+/* Divides the SMs among the running kernels in the order in which they started. What one
+ * gets only grows while it runs. */
+static void grant(struct sim_ctx *ctx)
+{
+	uint32_t room = SIM_DEMAND_FULL;
+
+	for (struct sim_op *op = ctx->running_head; op; op = op->next) {
+		op->granted = op->demand < room ? op->demand : room;
+		room -= op->granted;
+	}
+	ctx->granted = SIM_DEMAND_FULL - room;
+}
+
 void sim_device_detach(struct sim_engine *engine, struct sim_op *op)
 {
 	struct sim_device *device = sim_op_device(engine, op);
@@ -207,7 +248,7 @@ void sim_device_detach(struct sim_engine *engine, struct sim_op *op)
 	if (running) {
 		unlink_tailed(&ctx->running_head, &ctx->running_tail, op);
 		ctx->nrunning--;
-		ctx->demand_running -= op->demand;
+		grant(ctx);
 		if (op->kind == SIM_OP_SPIN)
 			engine->nspins--;
 	} else {
@@ -259,12 +300,12 @@ static void start_kernels(struct sim_engine *engine, struct sim_ctx *ctx)
 
 	while ((op = ctx->runnable_head) &&
 	       ctx->nrunning < engine->config.max_concurrent &&
-	       ctx->demand_running + op->demand <= SIM_DEMAND_FULL) {
+	       ctx->granted < SIM_DEMAND_FULL) {
 		unlink_tailed(&ctx->runnable_head, &ctx->runnable_tail, op);
 		insert_after(&ctx->running_head, &ctx->running_tail, ctx->running_tail,
 			     op);
 		ctx->nrunning++;
-		ctx->demand_running += op->demand;
+		grant(ctx);
 		begin_running(engine, op);
 		if (op->kind == SIM_OP_SPIN) {
 			engine->nspins++;
