@@ -1,0 +1,77 @@
+# lib.bash - what the client scripts share; sourced, not run.
+#
+# Knows: how a script ends, how the simulated device is kept alive while several programs
+# come and go, and how its books are judged. Refuses to know any program.
+# shellcheck shell=bash
+
+set -u
+export LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+: "${BUILD:?is not set: run this script by tests/run.sh}" "${SIMGPU_STATE:?is not set}"
+python=/usr/bin/python3 # Debian's own; another one would not see Debian's numba
+
+fail() {
+	echo "FAILED: $*"
+	exit 1
+}
+
+skip() {
+	echo "$*"
+	exit 77
+}
+
+# need COMMAND PACKAGE
+need() { command -v "$1" >/dev/null || skip "$1 is not installed (Debian package $2)."; }
+need "$python" python3
+
+# Debian 12's numba is older than CUDA 13: it takes cuCtxGetDevice_v2, which has another
+# parameter since then, for the plain call. The card is given a driver that it can use.
+need_numba() {
+	export SIMGPU_DRIVER_VERSION=12090
+	"$python" -c 'import numba.cuda' 2>/dev/null ||
+		skip "numba is not installed for $python (Debian package python3-numba)."
+}
+
+# kill_at_exit PID: when the shell that calls this ends, a subshell too.
+doomed=() owner=$BASHPID
+kill_at_exit() {
+	[ "$owner" = "$BASHPID" ] || doomed=() owner=$BASHPID
+	doomed+=("$1")
+	trap 'kill "${doomed[@]}" 2>/dev/null; cleanup' EXIT
+}
+cleanup() { :; } # a script may have more to do
+
+# The device ends with its last client, and its books with it: a keeper holds it.
+keep_device() {
+	local line pipe
+	exec {pipe}< <(exec "$BUILD/bin/simgpu" hold)
+	kill_at_exit $!
+	read -r -u "$pipe" line || fail "The simulated device did not start."
+}
+
+# start_tenant ARGUMENT...: numba_tenant.py beside us. Returns when it is ready, with its
+# pid in tenant_pid; what it says comes from descriptor tenant_out, and it ends when
+# descriptor tenant_in is closed.
+start_tenant() {
+	local line
+	mkfifo "$TMPDIR/tenant" || exit 1
+	exec {tenant_out}< <(exec "$python" "$here/numba_tenant.py" "$@" <"$TMPDIR/tenant")
+	tenant_pid=$!
+	exec {tenant_in}>"$TMPDIR/tenant"
+	rm "$TMPDIR/tenant"
+	kill_at_exit "$tenant_pid"
+	read -r -u "$tenant_out" line && [[ $line == ready* ]] ||
+		fail "The Python program did not get ready: $line"
+}
+
+# end_tenant: prints its last words; fails if they are not that all was right.
+end_tenant() {
+	local line
+	exec {tenant_in}>&-
+	read -r -u "$tenant_out" line && [[ $line == right* ]] || fail "${line:-The Python \
+program ended without a word.}"
+	echo "$line"
+}
+
+# books [--settled | --until | --print] EXPRESSION...: see books.py.
+books() { "$python" "$here/books.py" "$@" || exit 1; }

@@ -1,0 +1,403 @@
+/*
+ * Initialisation, versions, errors, devices: what the CUDA Driver API manual says of calls
+ * before, at and after cuInit. Each test runs in a child, since a process has one cuInit.
+ */
+#include "common_gpu.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "simgpu.h"
+
+#define IN_CHILD(body, ...) \
+	CU_ASSERT_EQUAL(child_run(body, (const char *const[]){ __VA_ARGS__, NULL }), 0)
+
+/* ---- before ---- */
+
+static void before_init(void)
+{
+	CUdevice device;
+	CUcontext ctx;
+	CUdeviceptr ptr;
+	size_t bytes;
+	int version = 0, count;
+
+	CHECK_IS(cuDeviceGetCount(&count), CUDA_ERROR_NOT_INITIALIZED);
+	CHECK_IS(cuDeviceGet(&device, 0), CUDA_ERROR_NOT_INITIALIZED);
+	CHECK_IS(cuCtxGetCurrent(&ctx), CUDA_ERROR_NOT_INITIALIZED);
+	CHECK_IS(cuMemGetInfo(&bytes, &bytes), CUDA_ERROR_NOT_INITIALIZED);
+	CHECK_IS(cuMemAlloc(&ptr, 4096), CUDA_ERROR_NOT_INITIALIZED);
+	CHECK_IS(cuStreamSynchronize(NULL), CUDA_ERROR_NOT_INITIALIZED);
+	CHECK_IS(cuDriverGetVersion(&version), CUDA_SUCCESS);
+	CHECK(version == 13000);
+	CHECK_IS(cuDriverGetVersion(NULL), CUDA_ERROR_INVALID_VALUE);
+}
+
+static void calls_before_init_say_so_and_the_version_is_known(void)
+{
+	IN_CHILD(before_init, "SIMGPU_DRIVER_VERSION");
+}
+
+static void version_from_environment(void)
+{
+	int version = 0;
+
+	CHECK_IS(cuDriverGetVersion(&version), CUDA_SUCCESS);
+	CHECK(version == 12040);
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK_IS(cuDriverGetVersion(&version), CUDA_SUCCESS);
+	CHECK(version == 12040);
+}
+
+static void the_driver_version_can_be_chosen(void)
+{
+	IN_CHILD(version_from_environment, "SIMGPU_DRIVER_VERSION=12040",
+		 "SIMGPU_ZERO_COST=1");
+}
+
+/* ---- cuInit ---- */
+
+static void *init_thread(void *result)
+{
+	*(CUresult *)result = cuInit(0);
+	return NULL;
+}
+
+static void init_flags_and_threads(void)
+{
+	pthread_t threads[8];
+	CUresult results[8];
+	int count = 0;
+
+	CHECK_IS(cuInit(1), CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuDeviceGetCount(&count), CUDA_ERROR_NOT_INITIALIZED);
+	for (int i = 0; i < 8; i++)
+		pthread_create(&threads[i], NULL, init_thread, &results[i]);
+	for (int i = 0; i < 8; i++) {
+		pthread_join(threads[i], NULL);
+		CHECK(results[i] == CUDA_SUCCESS);
+	}
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK_IS(cuInit(1), CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuDeviceGetCount(&count), CUDA_SUCCESS);
+	CHECK(count == 1);
+}
+
+static void init_takes_no_flags_and_any_number_of_threads(void)
+{
+	IN_CHILD(init_flags_and_threads, "SIMGPU_DEVICES=1");
+	IN_CHILD(init_flags_and_threads, "SIMGPU_DEVICES=1", "SIMGPU_ZERO_COST=1");
+}
+
+static void no_device(void)
+{
+	int count;
+
+	CHECK_IS(cuInit(0), CUDA_ERROR_NO_DEVICE);
+	CHECK_IS(cuInit(0), CUDA_ERROR_NO_DEVICE);
+	CHECK_IS(cuDeviceGetCount(&count), CUDA_ERROR_NOT_INITIALIZED);
+}
+
+static void a_device_that_cannot_be_started_is_no_device(void)
+{
+	char state[256];
+
+	snprintf(state, sizeof(state), "SIMGPU_STATE=%s-none",
+		 getenv("SIMGPU_STATE") ? getenv("SIMGPU_STATE") : "/tmp/simgpu-test");
+	IN_CHILD(no_device, state, "SIMGPU_DAEMON=/nonexistent/simgpud");
+	IN_CHILD(no_device, "SIMGPU_ZERO_COST=1", "SIMGPU_DEVICES=many");
+}
+
+/* ---- fork ---- */
+
+static void fork_body(void)
+{
+	CUcontext ctx;
+	CUdevice device;
+	CUstream stream;
+	int status = -1, count, version;
+	pid_t pid;
+
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK_IS(cuDeviceGet(&device, 0), CUDA_SUCCESS);
+	CHECK_IS(cuDevicePrimaryCtxRetain(&ctx, device), CUDA_SUCCESS);
+	CHECK_IS(cuCtxSetCurrent(ctx), CUDA_SUCCESS);
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		CHECK_IS(cuInit(0), CUDA_ERROR_NOT_INITIALIZED);
+		CHECK_IS(cuDeviceGetCount(&count), CUDA_ERROR_NOT_INITIALIZED);
+		CHECK_IS(cuCtxSynchronize(), CUDA_ERROR_NOT_INITIALIZED);
+		CHECK_IS(cuStreamCreate(&stream, 0), CUDA_ERROR_NOT_INITIALIZED);
+		CHECK_IS(cuDriverGetVersion(&version), CUDA_SUCCESS);
+		fflush(NULL);
+		exit(0); /* with the destructors of the library */
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK_IS(cuStreamCreate(&stream, 0), CUDA_SUCCESS);
+	CHECK_IS(cuStreamSynchronize(stream), CUDA_SUCCESS);
+	CHECK_IS(cuStreamDestroy(stream), CUDA_SUCCESS);
+}
+
+static void a_forked_child_has_no_cuda_and_its_parent_keeps_it(void)
+{
+	IN_CHILD(fork_body, "SIMGPU_ZERO_COST");
+	IN_CHILD(fork_body, "SIMGPU_ZERO_COST=1");
+}
+
+/* ---- the end of devices ---- */
+
+static void lost_device(void)
+{
+	struct simgpu_monitor *monitor;
+	CUcontext ctx;
+	CUstream stream;
+	CUdeviceptr ptr;
+
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK_IS(cuCtxCreate(&ctx, NULL, 0, 0), CUDA_SUCCESS);
+	CHECK_IS(cuStreamCreate(&stream, 0), CUDA_SUCCESS);
+	monitor = simgpu_open(NULL, 0, NULL);
+	CHECK(monitor != NULL);
+	if (monitor == NULL)
+		return;
+	CHECK(simgpu_lose_device(monitor, 0) == 0);
+	CHECK_IS(cuStreamSynchronize(stream), CUDA_ERROR_DEVICE_UNAVAILABLE);
+	CHECK_IS(cuStreamQuery(stream), CUDA_ERROR_DEVICE_UNAVAILABLE);
+	CHECK_IS(cuMemAlloc(&ptr, 4096), CUDA_ERROR_DEVICE_UNAVAILABLE);
+	CHECK_IS(cuCtxSynchronize(), CUDA_ERROR_DEVICE_UNAVAILABLE);
+	simgpu_close(monitor);
+}
+
+static void a_lost_device_makes_its_clients_calls_fail(void)
+{
+	char state[256];
+
+	/* A device process of its own: lost devices stay lost. */
+	snprintf(state, sizeof(state), "SIMGPU_STATE=%s-lost",
+		 getenv("SIMGPU_STATE") ? getenv("SIMGPU_STATE") : "/tmp/simgpu-test");
+	IN_CHILD(lost_device, state);
+}
+
+/* Where the device process of killed_device() writes its number. */
+static char pid_file[256];
+
+static void *wait_thread(void *stream)
+{
+	return (void *)(intptr_t)cuStreamSynchronize(stream);
+}
+
+static void killed_device(void)
+{
+	pthread_t waiter;
+	struct gate gate = { NULL, 0 };
+	CUcontext ctx;
+	CUstream stream;
+	CUdeviceptr ptr;
+	void *host = NULL, *result;
+	int pid = 0;
+	FILE *file;
+
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK_IS(cuCtxCreate(&ctx, NULL, 0, 0), CUDA_SUCCESS);
+	CHECK_IS(cuStreamCreate(&stream, 0), CUDA_SUCCESS);
+	CHECK_IS(cuMemHostAlloc(&host, 4, 0), CUDA_SUCCESS);
+	CHECK_IS(cuMemHostGetDevicePointer(&gate.addr, host, 0), CUDA_SUCCESS);
+	CHECK_IS(cuStreamWaitValue32(stream, gate.addr, 1, CU_STREAM_WAIT_VALUE_EQ),
+		 CUDA_SUCCESS);
+	pthread_create(&waiter, NULL, wait_thread, stream);
+	file = fopen(pid_file, "r");
+	CHECK(file != NULL && fscanf(file, "%d", &pid) == 1 && pid > 1);
+	if (pid > 1)
+		kill(pid, SIGKILL);
+	pthread_join(waiter, &result);
+	CHECK_IS((CUresult)(intptr_t)result, CUDA_ERROR_DEVICE_UNAVAILABLE);
+	CHECK_IS(cuMemAlloc(&ptr, 4096), CUDA_ERROR_DEVICE_UNAVAILABLE);
+	CHECK_IS(cuStreamQuery(stream), CUDA_ERROR_DEVICE_UNAVAILABLE);
+	CHECK_IS(cuCtxSynchronize(), CUDA_ERROR_DEVICE_UNAVAILABLE);
+	CHECK_IS(cuStreamDestroy(stream), CUDA_ERROR_DEVICE_UNAVAILABLE);
+}
+
+static void waits_and_calls_end_when_the_device_process_is_killed(void)
+{
+	const char *build = getenv("BUILD"), *state = getenv("SIMGPU_STATE");
+	char program[256], daemon_variable[300], state_variable[300];
+	FILE *script;
+
+	if (build == NULL || state == NULL) {
+		unit_skip("BUILD and SIMGPU_STATE are not set, as tests/run.sh does");
+		return;
+	}
+	snprintf(pid_file, sizeof(pid_file), "%s-pid", state);
+	snprintf(program, sizeof(program), "%s-simgpud", state);
+	script = fopen(program, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(script);
+	fprintf(script, "#!/bin/sh\necho $$ >'%s'\nexec '%s/sim/simgpud' \"$@\"\n",
+		pid_file, build);
+	fclose(script);
+	chmod(program, 0700);
+	snprintf(daemon_variable, sizeof(daemon_variable), "SIMGPU_DAEMON=%s", program);
+	snprintf(state_variable, sizeof(state_variable), "SIMGPU_STATE=%s-killed", state);
+	IN_CHILD(killed_device, daemon_variable, state_variable);
+	unlink(program);
+	unlink(pid_file);
+}
+
+/* ---- errors ---- */
+
+static void error_names(void)
+{
+	const char *text = "";
+	int known = 0;
+
+	CHECK_IS(cuGetErrorName(CUDA_ERROR_OUT_OF_MEMORY, &text), CUDA_SUCCESS);
+	CHECK(text != NULL && strcmp(text, "CUDA_ERROR_OUT_OF_MEMORY") == 0);
+	CHECK_IS(cuGetErrorName(CUDA_SUCCESS, &text), CUDA_SUCCESS);
+	CHECK(text != NULL && strcmp(text, "CUDA_SUCCESS") == 0);
+	for (int code = 0; code <= 1000; code++) {
+		CUresult name = cuGetErrorName((CUresult)code, &text);
+
+		CHECK((name == CUDA_SUCCESS) == (text != NULL));
+		CHECK(cuGetErrorString((CUresult)code, &text) == name);
+		CHECK((name == CUDA_SUCCESS) == (text != NULL && text[0] != '\0'));
+		CHECK(name == CUDA_SUCCESS || name == CUDA_ERROR_INVALID_VALUE);
+		known += name == CUDA_SUCCESS;
+	}
+	CHECK(known == 101);
+	CHECK_IS(cuGetErrorName(CUDA_SUCCESS, NULL), CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuGetErrorString(CUDA_SUCCESS, NULL), CUDA_ERROR_INVALID_VALUE);
+}
+
+static void every_error_has_a_name_and_a_text_before_init(void)
+{
+	IN_CHILD(error_names, "SIMGPU_ZERO_COST");
+}
+
+/* ---- devices ---- */
+
+/* Some of these calls are deprecated; programs still make them. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+static void devices(void)
+{
+	int count = 0, value, major, minor, can;
+	char name[64] = "", id[32] = "", text[4];
+	CUuuid uuid[3];
+	CUdevice device;
+	CUdevprop prop;
+	size_t bytes = 0;
+
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK_IS(cuDeviceGetCount(&count), CUDA_SUCCESS);
+	CHECK(count == 3);
+	CHECK_IS(cuDeviceGetCount(NULL), CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuDeviceGet(&device, 3), CUDA_ERROR_INVALID_DEVICE);
+	CHECK_IS(cuDeviceGet(&device, -1), CUDA_ERROR_INVALID_DEVICE);
+	CHECK_IS(cuDeviceGet(NULL, 0), CUDA_ERROR_INVALID_VALUE);
+	for (int i = 0; i < 3; i++) {
+		CHECK_IS(cuDeviceGet(&device, i), CUDA_SUCCESS);
+		CHECK(device == i);
+		CHECK_IS(cuDeviceGetUuid(&uuid[i], i), CUDA_SUCCESS);
+		CHECK_IS(cuDeviceGetPCIBusId(id, sizeof(id), i), CUDA_SUCCESS);
+		CHECK_IS(cuDeviceGetByPCIBusId(&device, id), CUDA_SUCCESS);
+		CHECK(device == i);
+		CHECK_IS(cuDeviceGetByPCIBusId(&device, id + strlen("0000:")),
+			 CUDA_SUCCESS);
+		CHECK(device == i);
+	}
+	CHECK(memcmp(&uuid[0], &uuid[1], sizeof(uuid[0])) != 0);
+	CHECK(memcmp(&uuid[1], &uuid[2], sizeof(uuid[0])) != 0);
+	CHECK_IS(cuDeviceGetUuid(NULL, 0), CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuDeviceGetByPCIBusId(&device, "0000:7f:00.0"),
+		 CUDA_ERROR_INVALID_DEVICE);
+	CHECK_IS(cuDeviceGetByPCIBusId(&device, "here"), CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuDeviceGetByPCIBusId(&device, NULL), CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuDeviceGetName(name, sizeof(name), 0), CUDA_SUCCESS);
+	CHECK(strcmp(name, "Test GPU") == 0);
+	CHECK_IS(cuDeviceGetName(text, sizeof(text), 0), CUDA_SUCCESS);
+	CHECK(strcmp(text, "Tes") == 0);
+	CHECK_IS(cuDeviceGetName(text, 0, 0), CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuDeviceGetName(NULL, 4, 0), CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuDeviceGetName(name, sizeof(name), 9), CUDA_ERROR_INVALID_DEVICE);
+	CHECK_IS(cuDeviceTotalMem(&bytes, 2), CUDA_SUCCESS);
+	CHECK(bytes == 3ull << 30);
+	CHECK_IS(cuDeviceTotalMem(&bytes, 3), CUDA_ERROR_INVALID_DEVICE);
+	CHECK_IS(cuDeviceTotalMem(NULL, 0), CUDA_ERROR_INVALID_VALUE);
+
+	CHECK_IS(
+		cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 0),
+		CUDA_SUCCESS);
+	CHECK(value == 40);
+	CHECK_IS(cuDeviceGetAttribute(&value,
+				      CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 0),
+		 CUDA_SUCCESS);
+	CHECK(value == 8);
+	CHECK_IS(cuDeviceComputeCapability(&major, &minor, 1), CUDA_SUCCESS);
+	CHECK(major == 8 && minor == 6);
+	for (int i = 1; i <= 147; i++)
+		CHECK_IS(cuDeviceGetAttribute(&value, (CUdevice_attribute)i, 0),
+			 CUDA_SUCCESS);
+	CHECK_IS(cuDeviceGetAttribute(&value, (CUdevice_attribute)0, 0),
+		 CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuDeviceGetAttribute(&value, (CUdevice_attribute)100000, 0),
+		 CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuDeviceGetAttribute(&value, (CUdevice_attribute)-1, 0),
+		 CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuDeviceGetAttribute(NULL, CU_DEVICE_ATTRIBUTE_WARP_SIZE, 0),
+		 CUDA_ERROR_INVALID_VALUE);
+	CHECK_IS(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_WARP_SIZE, 3),
+		 CUDA_ERROR_INVALID_DEVICE);
+	CHECK_IS(cuDeviceGetProperties(&prop, 0), CUDA_SUCCESS);
+	CHECK(prop.SIMDWidth == 32 && prop.maxThreadsPerBlock == 1024 &&
+	      prop.maxGridSize[0] == 0x7fffffff && prop.maxThreadsDim[2] == 64);
+
+	CHECK_IS(cuDeviceCanAccessPeer(&can, 0, 1), CUDA_SUCCESS);
+	CHECK(can == 1);
+	CHECK_IS(cuDeviceCanAccessPeer(&can, 1, 1), CUDA_SUCCESS);
+	CHECK(can == 0);
+	CHECK_IS(cuDeviceGetP2PAttribute(&value, CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED,
+					 0, 1),
+		 CUDA_SUCCESS);
+	CHECK(value == 1);
+	CHECK_IS(cuDeviceGetP2PAttribute(&value, CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED,
+					 1, 1),
+		 CUDA_ERROR_INVALID_DEVICE);
+	CHECK_IS(cuDeviceGetP2PAttribute(&value, (CUdevice_P2PAttribute)77, 0, 1),
+		 CUDA_ERROR_INVALID_VALUE);
+}
+
+#pragma GCC diagnostic pop
+
+static void devices_are_what_the_environment_says(void)
+{
+	char state[256];
+
+	snprintf(state, sizeof(state), "SIMGPU_STATE=%s-three",
+		 getenv("SIMGPU_STATE") ? getenv("SIMGPU_STATE") : "/tmp/simgpu-test");
+	IN_CHILD(devices, state, "SIMGPU_DEVICES=3", "SIMGPU_MEMORY=3GiB",
+		 "SIMGPU_NAME=Test GPU", "SIMGPU_SMS=40", "SIMGPU_CC=8.6");
+	IN_CHILD(devices, "SIMGPU_ZERO_COST=1", "SIMGPU_DEVICES=3", "SIMGPU_MEMORY=3GiB",
+		 "SIMGPU_NAME=Test GPU", "SIMGPU_SMS=40", "SIMGPU_CC=8.6");
+}
+
+const struct unit_suite unit_suite = {
+	.name = "driver initialisation",
+	.tests = {
+		UNIT_TEST(calls_before_init_say_so_and_the_version_is_known),
+		UNIT_TEST(the_driver_version_can_be_chosen),
+		UNIT_TEST(init_takes_no_flags_and_any_number_of_threads),
+		UNIT_TEST(a_device_that_cannot_be_started_is_no_device),
+		UNIT_TEST(a_forked_child_has_no_cuda_and_its_parent_keeps_it),
+		UNIT_TEST(a_lost_device_makes_its_clients_calls_fail),
+		UNIT_TEST(waits_and_calls_end_when_the_device_process_is_killed),
+		UNIT_TEST(every_error_has_a_name_and_a_text_before_init),
+		UNIT_TEST(devices_are_what_the_environment_says),
+	},
+};
