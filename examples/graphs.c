@@ -33,6 +33,7 @@ struct chain {
 	CUdeviceptr in, out;
 	uint64_t *sum; /* pinned: the copy's destination */
 	uint64_t expected, runs, wrong;
+	CUgraph graph;
 	CUgraphNode kernel_node;
 	CUgraphExec exec;
 };
@@ -83,17 +84,17 @@ static void build_chain(struct chain *chain)
 	CUgraph graph;
 
 	EX_TRY(cuGraphCreate(&graph, 0));
+	chain->graph = graph;
 	EX_TRY(cuGraphAddMemsetNode(&zero_node, graph, NULL, 0, &zero, gpu.context));
 	EX_TRY(cuGraphAddKernelNode(&chain->kernel_node, graph, &zero_node, 1, &reduce));
 	EX_TRY(cuGraphAddMemcpyNode(&copy_node, graph, &chain->kernel_node, 1, &copy,
 				    gpu.context));
 	EX_TRY(cuGraphAddHostNode(&host_node, graph, &copy_node, 1, &host));
 	EX_TRY(cuGraphInstantiate(&chain->exec, graph, 0));
-	/* The executable graph does not need the one that it was made from. */
-	EX_TRY(cuGraphDestroy(graph));
 }
 
-/* The sum over fewer words: new parameters for one node of the executable graph. */
+/* The sum over fewer words: new parameters for one node of the executable graph, which is
+ * named by the node that it was made from. So that graph must still exist. */
 static void update_chain(struct chain *chain, uint64_t words)
 {
 	void *list[] = { &chain->in, &chain->out, &words };
@@ -137,6 +138,7 @@ static void by_hand(CUstream stream)
 	launch_chain(&chain, n / 2 * word, stream,
 		     "the same with a kernel's parameters changed");
 	EX_TRY(cuGraphExecDestroy(chain.exec));
+	EX_TRY(cuGraphDestroy(chain.graph));
 	EX_TRY(cuMemFree(chain.in));
 	EX_TRY(cuMemFree(chain.out));
 	EX_TRY(cuMemFreeHost(pinned));
@@ -166,6 +168,7 @@ static CUgraphExec capture(CUstream first, CUstream second, CUfunction saxpy, vo
 	EX_TRY(cuMemcpyDtoHAsync(host, y, n * sizeof(*host), first));
 	EX_TRY(cuStreamEndCapture(first, &graph));
 	EX_TRY(cuGraphInstantiate(&exec, graph, 0));
+	/* The executable graph does not need the one that it was made from. */
 	EX_TRY(cuGraphDestroy(graph));
 	EX_TRY(cuEventDestroy(fork));
 	EX_TRY(cuEventDestroy(join));

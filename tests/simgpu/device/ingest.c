@@ -96,7 +96,7 @@ static bool shape_kernel(struct sim_work *work)
 		if (rec->grid[i] == 0 || rec->block[i] == 0 || rec->block[i] > 1024)
 			return false;
 	sim_kernel_shape(&work->client->server->config, rec, work->params, work->param_bytes,
-			 work->client->books.kernels, &work->op.work_ns, &work->op.demand);
+			 work->client->launched++, &work->op.work_ns, &work->op.demand);
 	work->op.kind = SIM_OP_KERNEL;
 	if (rec->builtin == SIM_K_SPIN_WORD)
 		work->op.kind = SIM_OP_SPIN;

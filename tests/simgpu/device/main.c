@@ -25,6 +25,8 @@
  * once a tick, the less often the longer nothing comes of it. */
 #define POLL_NS 20000ull
 #define POLL_PART 16 /* a condition is noticed late by this part of the wait for it */
+/* A sleep shorter than this would end later than it should: awaiting it costs no more. */
+#define SLEEP_MIN_NS 40000ull
 /* How often to look whether a client has left the middle of a submission. */
 #define INTENT_NS 50000ull
 
@@ -313,10 +315,14 @@ static int loop(struct sim_server *server)
 		at = deadline(server);
 		if (want_kicks(server, at == SIM_NEVER))
 			continue;
-		arm_timer(server, at);
-		if (at <= sim_clock_ns())
-			timeout = 0;
-		n = epoll_wait(server->epoll_fd, events, 64, timeout);
+		if (at > sim_clock_ns() + SLEEP_MIN_NS) {
+			arm_timer(server, at);
+			n = epoll_wait(server->epoll_fd, events, 64, timeout);
+		} else {
+			do
+				n = epoll_wait(server->epoll_fd, events, 64, 0);
+			while (n == 0 && sim_clock_ns() < at);
+		}
 		if (n < 0 && errno != EINTR)
 			return 1;
 		/* One socket event at a time, since a client that goes may be in later ones,

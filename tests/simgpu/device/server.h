@@ -148,6 +148,7 @@ struct sim_client {
 	uint64_t intent_since_ns, clear_ns;
 	struct simgpu_client books;
 	uint32_t next_graph;
+	uint64_t launched; /* kernels so far, for their variation */
 	struct sim_condition { uint64_t handle; uint32_t value; } *conditions;
 	unsigned nconditions;
 	struct sim_client *next;

@@ -48,8 +48,8 @@ static uint64_t hash_image(uint64_t h, const struct sim_image *image)
 
 /* A fat binary may hold code for any architecture, and which one was taken is the reader's
  * choice: only code that comes by itself must fit. */
-static CUresult check_architecture(const struct sim_image *image, const void *data, char *why,
-				   size_t why_bytes)
+static CUresult check_architecture(const struct sim_image *image, const void *data,
+				   char *why, size_t why_bytes)
 {
 	unsigned char first = *(const unsigned char *)data;
 	unsigned device = sim.hello.cc_major * 10 + sim.hello.cc_minor;
@@ -65,15 +65,16 @@ static CUresult check_architecture(const struct sim_image *image, const void *da
 	}
 	if (image->kind == SIM_IMAGE_CUBIN &&
 	    (image->sm / 10 != device / 10 || image->sm > device)) {
-		snprintf(why, why_bytes, "the cubin is for sm_%u and does not run on sm_%u",
-			 image->sm, device);
+		snprintf(why, why_bytes,
+			 "the cubin is for sm_%u and does not run on sm_%u", image->sm,
+			 device);
 		return CUDA_ERROR_NO_BINARY_FOR_GPU;
 	}
 	return CUDA_SUCCESS;
 }
 
-static CUresult add_image(struct sim_code *code, const void *data, size_t limit, char *why,
-			  size_t why_bytes)
+static CUresult add_image(struct sim_code *code, const void *data, size_t limit,
+			  char *why, size_t why_bytes)
 {
 	struct sim_image *image;
 	struct sim_image **grown;
@@ -82,7 +83,8 @@ static CUresult add_image(struct sim_code *code, const void *data, size_t limit,
 	if (res != CUDA_SUCCESS)
 		return res;
 	res = check_architecture(image, data, why, why_bytes);
-	grown = res ? NULL : realloc(code->images, (code->images_count + 1) * sizeof(*grown));
+	grown = res ? NULL
+		    : realloc(code->images, (code->images_count + 1) * sizeof(struct sim_image *));
 	if (grown == NULL) {
 		sim_image_free(image);
 		return res ? res : CUDA_ERROR_OUT_OF_MEMORY;
@@ -92,8 +94,8 @@ static CUresult add_image(struct sim_code *code, const void *data, size_t limit,
 	return CUDA_SUCCESS;
 }
 
-static CUresult add_parts(struct sim_code *code, const void *data, size_t limit, char *why,
-			  size_t why_bytes)
+static CUresult add_parts(struct sim_code *code, const void *data, size_t limit,
+			  char *why, size_t why_bytes)
 {
 	size_t cursor = 0, part_bytes;
 	const void *part;
@@ -120,11 +122,13 @@ static CUresult index_code(struct sim_code *code)
 		entries += code->images[k]->entries_count;
 		globals += code->images[k]->globals_count;
 	}
-	code->entries = calloc(entries + 1, sizeof(*code->entries));
-	code->entry_images = calloc(entries + 1, sizeof(*code->entry_images));
-	code->globals = calloc(globals + 1, sizeof(*code->globals));
+	code->entries = calloc(entries + 1, sizeof(struct sim_image_entry *));
+	code->entry_images = calloc(entries + 1, sizeof(struct sim_image *));
+	code->globals = calloc(globals + 1, sizeof(struct sim_image_global *));
 	if (!code->entries || !code->entry_images || !code->globals)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	code->entries_count = 0;
+	code->globals_count = 0;
 	code->identity = 0xcbf29ce484222325ull;
 	for (unsigned k = 0; k < code->images_count; k++) {
 		const struct sim_image *image = code->images[k];

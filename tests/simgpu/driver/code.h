@@ -21,7 +21,7 @@ enum {
 	SIM_SM_REGISTERS = 65536,
 	SIM_SM_SHARED_BYTES = 228 << 10,
 	SIM_BLOCK_THREADS = 1024,
-	SIM_BLOCK_SHARED_BYTES = 48 << 10,        /* without asking */
+	SIM_BLOCK_SHARED_BYTES = 48 << 10,	  /* without asking */
 	SIM_BLOCK_SHARED_OPTIN_BYTES = 227 << 10, /* with cuFuncSetAttribute */
 	SIM_BLOCK_RESERVED_SHARED_BYTES = 1 << 10,
 	SIM_WARP_THREADS = 32,
@@ -44,7 +44,7 @@ struct sim_code {
 	unsigned entries_count;
 	const struct sim_image_global **globals;
 	unsigned globals_count;
-	size_t bytes;      /* of code, unpacked */
+	size_t bytes; /* of code, unpacked */
 	unsigned constant_bytes;
 	uint64_t identity; /* the same for the same content */
 };
@@ -54,13 +54,13 @@ struct sim_module {
 	struct sim_object object;
 	struct sim_context *ctx;
 	struct sim_code *code;
-	struct sim_library *library;      /* NULL: loaded by cuModuleLoad... */
-	struct sim_kernel **functions;    /* by entry; NULL until asked for */
-	uint64_t code_id, data_id;        /* the device's; 0: none */
-	CUdeviceptr data;                 /* where its variables lie */
-	CUdeviceptr *globals;             /* by global */
-	CUtexref *refs;                   /* by texture or surface; NULL until asked for */
-	struct sim_module *next;          /* all modules */
+	struct sim_library *library;   /* NULL: loaded by cuModuleLoad... */
+	struct sim_kernel **functions; /* by entry; NULL until asked for */
+	uint64_t code_id, data_id;     /* the device's; 0: none */
+	CUdeviceptr data;	       /* where its variables lie */
+	CUdeviceptr *globals;	       /* by global */
+	CUtexref *refs;		       /* by texture or surface; NULL until asked for */
+	struct sim_module *next;       /* all modules */
 };
 
 /* CUlibrary */
@@ -81,14 +81,16 @@ struct sim_legacy_launch {
 
 /* CUfunction, or CUkernel when function.ctx is NULL. */
 struct sim_kernel {
-	struct sim_function function;   /* .module: struct sim_module, or NULL for a CUkernel */
-	struct sim_library *library;    /* of a CUkernel and of functions made for one */
-	unsigned entry;                 /* in the code */
-	unsigned sm;                    /* architecture of the image */
+	struct sim_function
+		function; /* .module: struct sim_module, or NULL for a CUkernel */
+	struct sim_library *library; /* of a CUkernel and of functions made for one */
+	unsigned entry;		     /* in the code */
+	unsigned sm;		     /* architecture of the image */
 	enum sim_image_kind image_kind;
 	unsigned constant_bytes;
 	struct sim_legacy_launch *legacy; /* NULL until used */
-	int (*per_device)[SIM_FUNCTION_ATTRIBUTES]; /* of a CUkernel; by device; NULL: none set */
+	int (*per_device)
+		[SIM_FUNCTION_ATTRIBUTES]; /* of a CUkernel; by device; NULL: none set */
 };
 
 extern pthread_mutex_t sim_code_lock;
@@ -122,7 +124,7 @@ void sim_jit_answer(unsigned count, const CUjit_option *options, void **values,
 
 /* Makes a module of the code in the context; takes a reference of its own. */
 CUresult sim_module_new(struct sim_context *ctx, struct sim_code *code,
-			struct sim_library *library, struct sim_module **module);
+			struct sim_library *library, struct sim_module **made);
 /* Frees the module and all it holds. `device` false: its context is about to free what the
  * device holds for it. Without sim_code_lock, after its work has been waited for. */
 void sim_module_delete(struct sim_module *module, bool device);

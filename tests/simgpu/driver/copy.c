@@ -294,7 +294,7 @@ CUresult sim_copy(struct sim_stream *stream, const struct sim_rec_copy *copy, bo
 	if (res != CUDA_SUCCESS)
 		return res;
 	if (atomic_load_explicit(&stream->capture, memory_order_acquire))
-		return sync ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+		return sync ? sim_capture_prohibited(stream)
 			    : sim_capture_copy(stream, copy);
 	if (sim.zero_cost) {
 		copy_here(copy);

@@ -136,7 +136,7 @@ static CUresult look(CUevent handle, struct sim_event **event,
 	if (res != CUDA_SUCCESS)
 		return res;
 	*mark = sim_event_mark(*event);
-	return mark->captured ? CUDA_ERROR_CAPTURED_EVENT : CUDA_SUCCESS;
+	return mark->captured ? sim_capture_event_touched(*event) : CUDA_SUCCESS;
 }
 
 SIM_EXPORT CUresult cuEventQuery(CUevent hEvent)

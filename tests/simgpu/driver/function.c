@@ -10,10 +10,11 @@
 #include <string.h>
 
 /* As set for a CUkernel on a device. */
-static int kernel_setting(const struct sim_kernel *kernel, unsigned device, unsigned attribute)
+static int kernel_setting(const struct sim_kernel *kernel, unsigned device,
+			  unsigned attribute)
 {
-	int(*table)[SIM_FUNCTION_ATTRIBUTES] =
-		__atomic_load_n(&kernel->per_device, __ATOMIC_ACQUIRE);
+	int(*table)[SIM_FUNCTION_ATTRIBUTES] = __atomic_load_n(&kernel->per_device,
+							       __ATOMIC_ACQUIRE);
 
 	return table ? __atomic_load_n(&table[device][attribute], __ATOMIC_RELAXED) : -1;
 }
@@ -34,9 +35,9 @@ int sim_function_kernel_setting(const struct sim_kernel *function,
 
 static unsigned default_max_dynamic(const struct sim_function *function)
 {
-	return function->static_shared_bytes < SIM_BLOCK_SHARED_BYTES ?
-		       SIM_BLOCK_SHARED_BYTES - function->static_shared_bytes :
-		       0;
+	return function->static_shared_bytes < SIM_BLOCK_SHARED_BYTES
+		       ? SIM_BLOCK_SHARED_BYTES - function->static_shared_bytes
+		       : 0;
 }
 
 unsigned sim_function_max_dynamic(const struct sim_function *function)
@@ -109,10 +110,13 @@ static CUresult check_setting(const struct sim_function *function,
 
 	switch (attrib) {
 	case CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
-		most = (long long)SIM_BLOCK_SHARED_OPTIN_BYTES - function->static_shared_bytes;
-		return value >= 0 && value <= most ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+		most = (long long)SIM_BLOCK_SHARED_OPTIN_BYTES -
+		       function->static_shared_bytes;
+		return value >= 0 && value <= most ? CUDA_SUCCESS
+						   : CUDA_ERROR_INVALID_VALUE;
 	case CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT:
-		return value >= -1 && value <= 100 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+		return value >= -1 && value <= 100 ? CUDA_SUCCESS
+						   : CUDA_ERROR_INVALID_VALUE;
 	case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH:
 	case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_HEIGHT:
 	case CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_DEPTH:
@@ -121,9 +125,10 @@ static CUresult check_setting(const struct sim_function *function,
 		return value == 0 || value == 1 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 	case CU_FUNC_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
 		return value >= CU_CLUSTER_SCHEDULING_POLICY_DEFAULT &&
-				       value <= CU_CLUSTER_SCHEDULING_POLICY_LOAD_BALANCING ?
-			       CUDA_SUCCESS :
-			       CUDA_ERROR_INVALID_VALUE;
+				       value <=
+					       CU_CLUSTER_SCHEDULING_POLICY_LOAD_BALANCING
+			       ? CUDA_SUCCESS
+			       : CUDA_ERROR_INVALID_VALUE;
 	default:
 		return CUDA_ERROR_INVALID_VALUE;
 	}
@@ -138,7 +143,8 @@ static CUresult get(CUfunction handle, struct sim_kernel **function)
 	if (res != CUDA_SUCCESS)
 		return res;
 	*function = (struct sim_kernel *)handle;
-	if (!sim_object_check(handle, SIM_T_FUNCTION) || (*function)->function.ctx == NULL)
+	if (!sim_object_check(handle, SIM_T_FUNCTION) ||
+	    (*function)->function.ctx == NULL)
 		return CUDA_ERROR_INVALID_HANDLE;
 	return CUDA_SUCCESS;
 }
@@ -150,8 +156,9 @@ SIM_EXPORT CUresult cuFuncGetAttribute(int *pi, CUfunction_attribute attrib,
 	struct sim_kernel *function;
 
 	if (res == CUDA_SUCCESS)
-		res = pi && (unsigned)attrib < CU_FUNC_ATTRIBUTE_MAX ? get(hfunc, &function) :
-								       CUDA_ERROR_INVALID_VALUE;
+		res = pi && (unsigned)attrib < CU_FUNC_ATTRIBUTE_MAX
+			      ? get(hfunc, &function)
+			      : CUDA_ERROR_INVALID_VALUE;
 	if (res != CUDA_SUCCESS)
 		return res;
 	if ((attrib == CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK ||
@@ -159,8 +166,8 @@ SIM_EXPORT CUresult cuFuncGetAttribute(int *pi, CUfunction_attribute attrib,
 	     attrib == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES) &&
 	    !sim_function_loaded(&function->function))
 		return CUDA_ERROR_FUNCTION_NOT_LOADED;
-	return attribute(function, attrib, sim_function_setting(&function->function, attrib),
-			 pi);
+	return attribute(function, attrib,
+			 sim_function_setting(&function->function, attrib), pi);
 }
 
 SIM_EXPORT CUresult cuFuncSetAttribute(CUfunction hfunc, CUfunction_attribute attrib,
@@ -247,7 +254,8 @@ SIM_EXPORT CUresult cuFuncGetParamInfo(CUfunction func, size_t paramIndex,
 
 	if (res == CUDA_SUCCESS)
 		res = paramOffset ? get(func, &function) : CUDA_ERROR_INVALID_VALUE;
-	return res ? res : param_info(&function->function, paramIndex, paramOffset, paramSize);
+	return res ? res
+		   : param_info(&function->function, paramIndex, paramOffset, paramSize);
 }
 
 SIM_EXPORT CUresult cuFuncIsLoaded(CUfunctionLoadingState *state, CUfunction function)
@@ -258,9 +266,9 @@ SIM_EXPORT CUresult cuFuncIsLoaded(CUfunctionLoadingState *state, CUfunction fun
 	if (res == CUDA_SUCCESS)
 		res = state ? get(function, &found) : CUDA_ERROR_INVALID_VALUE;
 	if (res == CUDA_SUCCESS)
-		*state = sim_function_loaded(&found->function) ?
-				 CU_FUNCTION_LOADING_STATE_LOADED :
-				 CU_FUNCTION_LOADING_STATE_UNLOADED;
+		*state = sim_function_loaded(&found->function)
+				 ? CU_FUNCTION_LOADING_STATE_LOADED
+				 : CU_FUNCTION_LOADING_STATE_UNLOADED;
 	return res;
 }
 
@@ -284,7 +292,8 @@ static CUresult get_kernel(CUkernel handle, struct sim_kernel **kernel)
 	return CUDA_SUCCESS;
 }
 
-static CUresult get_on_device(CUkernel handle, CUdevice device, struct sim_kernel **kernel)
+static CUresult get_on_device(CUkernel handle, CUdevice device,
+			      struct sim_kernel **kernel)
 {
 	CUresult res = get_kernel(handle, kernel);
 
@@ -300,9 +309,9 @@ SIM_EXPORT CUresult cuKernelGetAttribute(int *pi, CUfunction_attribute attrib,
 	struct sim_kernel *found;
 
 	if (res == CUDA_SUCCESS)
-		res = pi && (unsigned)attrib < CU_FUNC_ATTRIBUTE_MAX ?
-			      get_on_device(kernel, dev, &found) :
-			      CUDA_ERROR_INVALID_VALUE;
+		res = pi && (unsigned)attrib < CU_FUNC_ATTRIBUTE_MAX
+			      ? get_on_device(kernel, dev, &found)
+			      : CUDA_ERROR_INVALID_VALUE;
 	if (res != CUDA_SUCCESS)
 		return res;
 	return attribute(found, attrib, kernel_setting(found, (unsigned)dev, attrib), pi);
@@ -312,7 +321,8 @@ SIM_EXPORT CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val,
 					 CUkernel kernel, CUdevice dev)
 {
 	CUresult res = sim_enter(SIM_FN_cuKernelSetAttribute);
-	size_t bytes = SIM_MAX_LOCAL_DEVICES * sizeof(*((struct sim_kernel *)NULL)->per_device);
+	size_t bytes = SIM_MAX_LOCAL_DEVICES *
+		       sizeof(*((struct sim_kernel *)NULL)->per_device);
 	struct sim_kernel *found;
 
 	if (res == CUDA_SUCCESS)
@@ -337,7 +347,8 @@ SIM_EXPORT CUresult cuKernelSetAttribute(CUfunction_attribute attrib, int val,
 	return res;
 }
 
-SIM_EXPORT CUresult cuKernelSetCacheConfig(CUkernel kernel, CUfunc_cache config, CUdevice dev)
+SIM_EXPORT CUresult cuKernelSetCacheConfig(CUkernel kernel, CUfunc_cache config,
+					   CUdevice dev)
 {
 	CUresult res = sim_enter(SIM_FN_cuKernelSetCacheConfig);
 	struct sim_kernel *found;
@@ -355,7 +366,8 @@ SIM_EXPORT CUresult cuKernelGetName(const char **name, CUkernel hfunc)
 	struct sim_kernel *kernel;
 
 	if (res == CUDA_SUCCESS)
-		res = name && hfunc ? get_kernel(hfunc, &kernel) : CUDA_ERROR_INVALID_VALUE;
+		res = name && hfunc ? get_kernel(hfunc, &kernel)
+				    : CUDA_ERROR_INVALID_VALUE;
 	if (res == CUDA_SUCCESS)
 		*name = kernel->function.name;
 	return res;
@@ -369,5 +381,6 @@ SIM_EXPORT CUresult cuKernelGetParamInfo(CUkernel kernel, size_t paramIndex,
 
 	if (res == CUDA_SUCCESS)
 		res = paramOffset ? get_kernel(kernel, &found) : CUDA_ERROR_INVALID_VALUE;
-	return res ? res : param_info(&found->function, paramIndex, paramOffset, paramSize);
+	return res ? res
+		   : param_info(&found->function, paramIndex, paramOffset, paramSize);
 }

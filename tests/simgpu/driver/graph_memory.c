@@ -323,9 +323,12 @@ bool sim_memory_free_is_ordered(struct sim_node *node)
 {
 	const struct sim_memory_piece *piece = node->params.release.piece;
 	CUgraphNode handle = (CUgraphNode)node;
+	uint64_t mark;
 
-	return piece->graph != node->graph->id ||
-	       piece->node->mark == sim_mark_ancestors(&handle, 1);
+	if (piece->graph != node->graph->id)
+		return true;
+	mark = sim_mark_ancestors(&handle, 1);
+	return piece->node->mark == mark;
 }
 
 bool sim_graph_memory_free_async(CUdeviceptr addr, const struct sim_stream *stream)

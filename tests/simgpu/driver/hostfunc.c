@@ -29,13 +29,13 @@
 #define NONE UINT32_MAX
 
 struct entry {
-	CUhostFn fn;               /* one of the two */
+	CUhostFn fn; /* one of the two */
 	CUstreamCallback callback;
-	CUstream stream;           /* as the application named it */
+	CUstream stream; /* as the application named it */
 	void *data;
-	struct sim_context *ctx;   /* NULL: of a graph */
-	uint64_t serial;           /* order of creation; 0: a free entry */
-	uint32_t generation;       /* upper half of the token */
+	struct sim_context *ctx; /* NULL: of a graph */
+	uint64_t serial;	 /* order of creation; 0: a free entry */
+	uint32_t generation;	 /* upper half of the token */
 	uint32_t next_free;
 	bool keep;
 };
@@ -48,6 +48,8 @@ static uint32_t nentries, first_free = NONE;
 static uint64_t serials;
 static bool thread_runs;
 static _Atomic uint32_t outstanding; /* callbacks that are to learn of an error */
+
+_Atomic uint32_t sim_host_returned;
 
 static _Thread_local bool inside;
 
@@ -90,7 +92,8 @@ static struct entry *unused(void)
 		if (grown == NULL)
 			return NULL;
 		for (uint32_t i = nentries; i < room; i++)
-			grown[i] = (struct entry){ .next_free = i + 1 < room ? i + 1 : NONE };
+			grown[i] = (struct entry){ .next_free = i + 1 < room ? i + 1
+									     : NONE };
 		first_free = nentries;
 		entries = grown;
 		nentries = room;
@@ -129,6 +132,8 @@ static void run(uint64_t token)
 	pthread_mutex_unlock(&host_lock);
 	if (copy.callback != NULL || (copy.fn != NULL && error == CUDA_SUCCESS))
 		call(&copy, error);
+	/* With ring.c: who sees the stream go on sees what the function did. */
+	atomic_fetch_add_explicit(&sim_host_returned, 1, memory_order_release);
 	sim_rpc(SIM_RPC_HOST_DONE, a, NULL, -1, NULL);
 }
 
@@ -171,14 +176,16 @@ static void *serve(void *arg)
 
 	for (;;) {
 		/* With the device: it writes the token, then cb_tail. */
-		uint32_t tail = atomic_load_explicit(&chan->cb_tail, memory_order_acquire);
+		uint32_t tail = atomic_load_explicit(&chan->cb_tail,
+						     memory_order_acquire);
 		CUresult error;
 
 		if (tail != head) {
 			uint64_t token = chan->callbacks[head % SIM_CALLBACKS];
 
 			/* With the device: the place may be written again. */
-			atomic_store_explicit(&chan->cb_head, ++head, memory_order_release);
+			atomic_store_explicit(&chan->cb_head, ++head,
+					      memory_order_release);
 			run(token);
 			continue;
 		}
@@ -244,7 +251,8 @@ static uint64_t add(struct entry entry)
 		entry.serial = ++serials;
 		entry.generation = place->generation + 1;
 		*place = entry;
-		token = (uint64_t)entry.generation << 32 | (uint64_t)(place - entries + 1);
+		token = (uint64_t)entry.generation << 32 |
+			(uint64_t)(place - entries + 1);
 		if (entry.callback != NULL)
 			wake = atomic_fetch_add_explicit(&outstanding, 1,
 							 memory_order_relaxed) == 0;
@@ -256,8 +264,8 @@ static uint64_t add(struct entry entry)
 	return token;
 }
 
-uint64_t sim_host_token(CUhostFn fn, CUstreamCallback callback, CUstream stream, void *data,
-			bool keep)
+uint64_t sim_host_token(CUhostFn fn, CUstreamCallback callback, CUstream stream,
+			void *data, bool keep)
 {
 	return add((struct entry){
 		.fn = fn,
@@ -333,7 +341,7 @@ static CUresult add_callback(CUstream handle, bool per_thread, CUstreamCallback 
 	if (res != CUDA_SUCCESS)
 		return res;
 	if (atomic_load_explicit(&stream->capture, memory_order_relaxed) != NULL)
-		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+		return sim_capture_prohibited(stream);
 	entry.ctx = stream->ctx;
 	return submit(stream, &entry);
 }

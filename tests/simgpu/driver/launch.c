@@ -22,19 +22,20 @@
 
 /* ---- checks ---- */
 
-/* A handle that was a function once can be looked at ever after (see driver.h), and the one
- * launched last is likely to be launched again. */
+/* A handle that was a function once can be looked at ever after (see driver.h), and what was
+ * launched before is likely to be launched again. */
 static inline bool is_function(CUfunction handle)
 {
-	static _Atomic(CUfunction) last;
+	static _Atomic(CUfunction) seen[64];
+	_Atomic(CUfunction) *mine = &seen[((uintptr_t)handle >> 8) % 64];
 	const struct sim_object *object = (const struct sim_object *)handle;
 
-	if (handle != NULL && handle == atomic_load_explicit(&last, memory_order_relaxed))
+	if (handle != NULL && handle == atomic_load_explicit(mine, memory_order_relaxed))
 		return atomic_load_explicit(&object->live, memory_order_acquire) ==
 		       SIM_T_FUNCTION;
 	if (!sim_object_check(handle, SIM_T_FUNCTION))
 		return false;
-	atomic_store_explicit(&last, handle, memory_order_relaxed);
+	atomic_store_explicit(mine, handle, memory_order_relaxed);
 	return true;
 }
 
@@ -54,8 +55,9 @@ static inline CUresult find(CUfunction handle, struct sim_context *ctx,
 
 static CUresult check_shared(const struct sim_function *function, unsigned shared_bytes)
 {
-	return shared_bytes <= sim_function_max_dynamic(function) ? CUDA_SUCCESS :
-								     CUDA_ERROR_INVALID_VALUE;
+	return shared_bytes <= sim_function_max_dynamic(function)
+		       ? CUDA_SUCCESS
+		       : CUDA_ERROR_INVALID_VALUE;
 }
 
 /* All blocks of a cooperative launch run at once, or could wait for each other forever. */
@@ -81,8 +83,8 @@ static CUresult check_cluster(const struct sim_function *function,
 	return sim_launch_cluster(function, &config, cluster);
 }
 
-static inline __attribute__((always_inline)) CUresult
-check(const struct sim_function *function, const struct sim_launch_shape *s)
+static inline __attribute__((always_inline)) CUresult check(
+	const struct sim_function *function, const struct sim_launch_shape *s)
 {
 	unsigned threads;
 	CUresult res;
@@ -102,7 +104,8 @@ check(const struct sim_function *function, const struct sim_launch_shape *s)
 		if (res != CUDA_SUCCESS)
 			return res;
 	}
-	if (sim_function_setting(function, CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH) > 0) {
+	if (sim_function_setting(function, CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH) >
+	    0) {
 		res = check_cluster(function, s);
 		if (res != CUDA_SUCCESS)
 			return res;
@@ -132,8 +135,8 @@ static CUresult pack_params(struct sim_launch *launch, void **kernel_params)
 	for (unsigned i = 0; i < function->nparams; i++) {
 		if (kernel_params[i] == NULL)
 			return CUDA_ERROR_INVALID_VALUE;
-		memcpy(launch->params + function->params[i].offset_bytes, kernel_params[i],
-		       function->params[i].size_bytes);
+		memcpy(launch->params + function->params[i].offset_bytes,
+		       kernel_params[i], function->params[i].size_bytes);
 	}
 	return CUDA_SUCCESS;
 }
@@ -153,8 +156,8 @@ static CUresult pack_extra(struct sim_launch *launch, void **extra)
 	}
 	/* Longer is allowed: structures end in padding. */
 	if (buffer == NULL || bytes < launch->function->param_bytes)
-		return launch->function->param_bytes == 0 ? CUDA_SUCCESS :
-							    CUDA_ERROR_INVALID_VALUE;
+		return launch->function->param_bytes == 0 ? CUDA_SUCCESS
+							  : CUDA_ERROR_INVALID_VALUE;
 	memcpy(launch->params, buffer, launch->function->param_bytes);
 	return CUDA_SUCCESS;
 }
@@ -171,7 +174,8 @@ static CUresult pack(struct sim_launch *launch, const struct sim_launch_shape *s
 	if (!sim_function_loaded(function))
 		res = sim_function_load((struct sim_kernel *)function);
 	if (res == CUDA_SUCCESS && function->param_bytes != 0)
-		res = extra ? pack_extra(launch, extra) : pack_params(launch, kernel_params);
+		res = extra ? pack_extra(launch, extra)
+			    : pack_params(launch, kernel_params);
 	if (res != CUDA_SUCCESS)
 		return res;
 	launch->rec = (struct sim_rec_kernel){
@@ -237,9 +241,9 @@ static __attribute__((noinline)) CUresult submit(struct sim_stream *stream,
 			  launch.params, launch.rec.param_bytes, NULL);
 }
 
-static inline __attribute__((always_inline)) CUresult
-launch_into(struct sim_stream *stream, CUfunction handle, const struct sim_launch_shape *shape,
-	    void **kernel_params, void **extra)
+static inline __attribute__((always_inline)) CUresult launch_into(
+	struct sim_stream *stream, CUfunction handle,
+	const struct sim_launch_shape *shape, void **kernel_params, void **extra)
 {
 	struct sim_function *function;
 	CUresult res = find(handle, stream->ctx, &function);
@@ -286,11 +290,11 @@ static inline CUresult launch(CUfunction function, const struct sim_launch_shape
 SIM_EXPORT __typeof__(cuLaunchKernel) cuLaunchKernel_ptsz;
 SIM_EXPORT __typeof__(cuLaunchCooperativeKernel) cuLaunchCooperativeKernel_ptsz;
 
-SIM_EXPORT CUresult cuLaunchKernel(CUfunction f, unsigned int gridDimX, unsigned int gridDimY,
-				   unsigned int gridDimZ, unsigned int blockDimX,
-				   unsigned int blockDimY, unsigned int blockDimZ,
-				   unsigned int sharedMemBytes, CUstream hStream,
-				   void **kernelParams, void **extra)
+SIM_EXPORT CUresult cuLaunchKernel(CUfunction f, unsigned int gridDimX,
+				   unsigned int gridDimY, unsigned int gridDimZ,
+				   unsigned int blockDimX, unsigned int blockDimY,
+				   unsigned int blockDimZ, unsigned int sharedMemBytes,
+				   CUstream hStream, void **kernelParams, void **extra)
 {
 	const struct sim_launch_shape shape = { { gridDimX, gridDimY, gridDimZ },
 						{ blockDimX, blockDimY, blockDimZ },
@@ -304,8 +308,9 @@ SIM_EXPORT CUresult cuLaunchKernel(CUfunction f, unsigned int gridDimX, unsigned
 SIM_EXPORT CUresult cuLaunchKernel_ptsz(CUfunction f, unsigned int gridDimX,
 					unsigned int gridDimY, unsigned int gridDimZ,
 					unsigned int blockDimX, unsigned int blockDimY,
-					unsigned int blockDimZ, unsigned int sharedMemBytes,
-					CUstream hStream, void **kernelParams, void **extra)
+					unsigned int blockDimZ,
+					unsigned int sharedMemBytes, CUstream hStream,
+					void **kernelParams, void **extra)
 {
 	const struct sim_launch_shape shape = { { gridDimX, gridDimY, gridDimZ },
 						{ blockDimX, blockDimY, blockDimZ },
@@ -316,12 +321,10 @@ SIM_EXPORT CUresult cuLaunchKernel_ptsz(CUfunction f, unsigned int gridDimX,
 	return res ? res : launch(f, &shape, hStream, true, kernelParams, extra);
 }
 
-SIM_EXPORT CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned int gridDimX,
-					      unsigned int gridDimY, unsigned int gridDimZ,
-					      unsigned int blockDimX, unsigned int blockDimY,
-					      unsigned int blockDimZ,
-					      unsigned int sharedMemBytes, CUstream hStream,
-					      void **kernelParams)
+SIM_EXPORT CUresult cuLaunchCooperativeKernel(
+	CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
+	unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ,
+	unsigned int sharedMemBytes, CUstream hStream, void **kernelParams)
 {
 	const struct sim_launch_shape shape = { { gridDimX, gridDimY, gridDimZ },
 						{ blockDimX, blockDimY, blockDimZ },
@@ -332,13 +335,10 @@ SIM_EXPORT CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned int gridDim
 	return res ? res : launch(f, &shape, hStream, false, kernelParams, NULL);
 }
 
-SIM_EXPORT CUresult cuLaunchCooperativeKernel_ptsz(CUfunction f, unsigned int gridDimX,
-						   unsigned int gridDimY, unsigned int gridDimZ,
-						   unsigned int blockDimX,
-						   unsigned int blockDimY,
-						   unsigned int blockDimZ,
-						   unsigned int sharedMemBytes,
-						   CUstream hStream, void **kernelParams)
+SIM_EXPORT CUresult cuLaunchCooperativeKernel_ptsz(
+	CUfunction f, unsigned int gridDimX, unsigned int gridDimY, unsigned int gridDimZ,
+	unsigned int blockDimX, unsigned int blockDimY, unsigned int blockDimZ,
+	unsigned int sharedMemBytes, CUstream hStream, void **kernelParams)
 {
 	const struct sim_launch_shape shape = { { gridDimX, gridDimY, gridDimZ },
 						{ blockDimX, blockDimY, blockDimZ },

@@ -37,11 +37,12 @@ CUresult sim_launch_submit(struct sim_stream *stream, CUfunction function,
 			   void **extra);
 
 /* Cluster dimensions that the function's attributes demand; false: none. */
-bool sim_launch_required_cluster(const struct sim_function *function, unsigned cluster[3]);
+bool sim_launch_required_cluster(const struct sim_function *function,
+				 unsigned cluster[3]);
 /* Cluster dimensions of a launch by its attributes and the function's, {0, 0, 0} for none.
  * CUDA_ERROR_INVALID_CLUSTER_SIZE if they do not fit the grid, the function or the device. */
-CUresult sim_launch_cluster(const struct sim_function *function, const CUlaunchConfig *config,
-			    unsigned cluster[3]);
+CUresult sim_launch_cluster(const struct sim_function *function,
+			    const CUlaunchConfig *config, unsigned cluster[3]);
 
 /* ---- host functions ---- */
 
@@ -51,6 +52,9 @@ CUresult sim_launch_cluster(const struct sim_function *function, const CUlaunchC
 uint64_t sim_host_token(CUhostFn fn, CUstreamCallback callback, CUstream stream,
 			void *data, bool keep);
 void sim_host_drop(uint64_t token);
+
+/* Host functions that have returned: incremented (release) before the device is told. */
+extern _Atomic uint32_t sim_host_returned;
 
 /* Whether the calling thread is inside a host function, which must not call CUDA. */
 bool sim_host_inside(void);

@@ -20,7 +20,8 @@ bool sim_launch_required_cluster(const struct sim_function *function, unsigned c
 	for (unsigned i = 0; i < 3; i++) {
 		int set = sim_function_setting(
 			function,
-			(CUfunction_attribute)(CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH + i));
+			(CUfunction_attribute)(CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH +
+					       i));
 
 		if (set <= 0)
 			return false;
@@ -29,7 +30,8 @@ bool sim_launch_required_cluster(const struct sim_function *function, unsigned c
 	return true;
 }
 
-static const CUlaunchAttributeValue *find(const CUlaunchConfig *config, CUlaunchAttributeID id)
+static const CUlaunchAttributeValue *find(const CUlaunchConfig *config,
+					  CUlaunchAttributeID id)
 {
 	for (unsigned i = 0; i < config->numAttrs; i++)
 		if (config->attrs[i].id == id)
@@ -37,10 +39,11 @@ static const CUlaunchAttributeValue *find(const CUlaunchConfig *config, CUlaunch
 	return NULL;
 }
 
-CUresult sim_launch_cluster(const struct sim_function *function, const CUlaunchConfig *config,
-			    unsigned cluster[3])
+CUresult sim_launch_cluster(const struct sim_function *function,
+			    const CUlaunchConfig *config, unsigned cluster[3])
 {
-	const CUlaunchAttributeValue *given = find(config, CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION);
+	const CUlaunchAttributeValue *given = find(config,
+						   CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION);
 	const unsigned grid[3] = { config->gridDimX, config->gridDimY, config->gridDimZ };
 	unsigned required[3];
 	uint64_t blocks, most = SIM_CLUSTER_BLOCKS;
@@ -108,14 +111,14 @@ static CUresult read_attribute(struct attributes *out, const CUlaunchAttribute *
 		return add_event(out, value->launchCompletionEvent.event,
 				 value->launchCompletionEvent.flags);
 	case CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE:
-		return value->deviceUpdatableKernelNode.deviceUpdatable ?
-			       CUDA_ERROR_NOT_SUPPORTED :
-			       CUDA_ERROR_INVALID_VALUE;
+		return value->deviceUpdatableKernelNode.deviceUpdatable
+			       ? CUDA_ERROR_NOT_SUPPORTED
+			       : CUDA_ERROR_INVALID_VALUE;
 	case CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE:
 		return (unsigned)value->clusterSchedulingPolicyPreference <=
-				       CU_CLUSTER_SCHEDULING_POLICY_LOAD_BALANCING ?
-			       CUDA_SUCCESS :
-			       CUDA_ERROR_INVALID_VALUE;
+				       CU_CLUSTER_SCHEDULING_POLICY_LOAD_BALANCING
+			       ? CUDA_SUCCESS
+			       : CUDA_ERROR_INVALID_VALUE;
 	case CU_LAUNCH_ATTRIBUTE_IGNORE:
 	case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
 	case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:

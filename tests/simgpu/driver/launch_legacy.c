@@ -20,7 +20,8 @@ static CUresult get(CUfunction handle, struct sim_kernel **function)
 	if (res != CUDA_SUCCESS)
 		return res;
 	*function = (struct sim_kernel *)handle;
-	if (!sim_object_check(handle, SIM_T_FUNCTION) || (*function)->function.ctx == NULL)
+	if (!sim_object_check(handle, SIM_T_FUNCTION) ||
+	    (*function)->function.ctx == NULL)
 		return CUDA_ERROR_INVALID_HANDLE;
 	pthread_mutex_lock(&sim_code_lock);
 	if ((*function)->legacy == NULL)
@@ -40,8 +41,8 @@ SIM_EXPORT CUresult cuFuncSetBlockShape(CUfunction hfunc, int x, int y, int z)
 		res = get(hfunc, &function);
 	if (res != CUDA_SUCCESS)
 		return res;
-	if (x <= 0 || y <= 0 || z <= 0 ||
-	    (long long)x * y > SIM_BLOCK_THREADS || (long long)x * y * z > SIM_BLOCK_THREADS)
+	if (x <= 0 || y <= 0 || z <= 0 || (long long)x * y > SIM_BLOCK_THREADS ||
+	    (long long)x * y * z > SIM_BLOCK_THREADS)
 		return CUDA_ERROR_INVALID_VALUE;
 	function->legacy->block[0] = (unsigned)x;
 	function->legacy->block[1] = (unsigned)y;
@@ -104,7 +105,8 @@ SIM_EXPORT CUresult cuParamSetf(CUfunction hfunc, int offset, float value)
 	return res ? res : set_param(hfunc, offset, &value, sizeof(value));
 }
 
-SIM_EXPORT CUresult cuParamSetv(CUfunction hfunc, int offset, void *ptr, unsigned int numbytes)
+SIM_EXPORT CUresult cuParamSetv(CUfunction hfunc, int offset, void *ptr,
+				unsigned int numbytes)
 {
 	CUresult res = sim_enter(SIM_FN_cuParamSetv);
 
@@ -123,34 +125,33 @@ SIM_EXPORT CUresult cuParamSetTexRef(CUfunction hfunc, int texunit, CUtexref hTe
 		return res;
 	if (texunit != CU_PARAM_TR_DEFAULT)
 		return CUDA_ERROR_INVALID_VALUE;
-	return sim_object_check(hTexRef, SIM_T_TEXTURE) ? CUDA_SUCCESS :
-							  CUDA_ERROR_INVALID_HANDLE;
+	return sim_object_check(hTexRef, SIM_T_TEXTURE) ? CUDA_SUCCESS
+							: CUDA_ERROR_INVALID_HANDLE;
 }
 
 static CUresult launch(CUfunction handle, int width, int height, CUstream stream_handle)
 {
-	struct sim_launch_shape shape = { { (unsigned)width, (unsigned)height, 1 },
-					  { 0, 0, 0 },
-					  0,
-					  false };
+	struct sim_launch_shape shape = {
+		{ (unsigned)width, (unsigned)height, 1 }, { 0, 0, 0 }, 0, false
+	};
 	size_t bytes;
 	struct sim_kernel *function;
 	struct sim_stream *stream;
 	CUresult res = get(handle, &function);
 
 	if (res == CUDA_SUCCESS)
-		res = width > 0 && height > 0 ? sim_stream_get(stream_handle, false, &stream) :
-						CUDA_ERROR_INVALID_VALUE;
+		res = width > 0 && height > 0
+			      ? sim_stream_get(stream_handle, false, &stream)
+			      : CUDA_ERROR_INVALID_VALUE;
 	if (res != CUDA_SUCCESS)
 		return res;
 	memcpy(shape.block, function->legacy->block, sizeof(shape.block));
 	shape.shared_bytes = function->legacy->shared_bytes;
 	bytes = function->legacy->param_bytes;
-	return sim_launch_submit(stream, handle, &shape, NULL,
-				 (void *[]){ CU_LAUNCH_PARAM_BUFFER_POINTER,
-					     function->legacy->params,
-					     CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes,
-					     CU_LAUNCH_PARAM_END });
+	return sim_launch_submit(
+		stream, handle, &shape, NULL,
+		(void *[]){ CU_LAUNCH_PARAM_BUFFER_POINTER, function->legacy->params,
+			    CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes, CU_LAUNCH_PARAM_END });
 }
 
 SIM_EXPORT CUresult cuLaunch(CUfunction f)
@@ -187,12 +188,14 @@ static bool same_shape(const CUDA_LAUNCH_PARAMS *a, const CUDA_LAUNCH_PARAMS *b)
 
 static bool same_kernel(CUfunction a, CUfunction b)
 {
-	return ((struct sim_function *)a)->identity == ((struct sim_function *)b)->identity;
+	return ((struct sim_function *)a)->identity ==
+	       ((struct sim_function *)b)->identity;
 }
 
 static bool default_stream(CUstream handle)
 {
-	return handle == NULL || handle == CU_STREAM_LEGACY || handle == CU_STREAM_PER_THREAD;
+	return handle == NULL || handle == CU_STREAM_LEGACY ||
+	       handle == CU_STREAM_PER_THREAD;
 }
 
 static CUresult check_list(const CUDA_LAUNCH_PARAMS *list, unsigned count,
@@ -204,7 +207,8 @@ static CUresult check_list(const CUDA_LAUNCH_PARAMS *list, unsigned count,
 		if (default_stream(list[i].hStream))
 			return CUDA_ERROR_INVALID_VALUE;
 		res = sim_stream_get(list[i].hStream, false, &streams[i]);
-		if (res == CUDA_SUCCESS && !sim_object_check(list[i].function, SIM_T_FUNCTION))
+		if (res == CUDA_SUCCESS &&
+		    !sim_object_check(list[i].function, SIM_T_FUNCTION))
 			res = CUDA_ERROR_INVALID_HANDLE;
 		if (res != CUDA_SUCCESS)
 			return res;
@@ -218,11 +222,10 @@ static CUresult check_list(const CUDA_LAUNCH_PARAMS *list, unsigned count,
 	return CUDA_SUCCESS;
 }
 
-/* With one device this is a cooperative launch. With several each kernel waits for its own
- * stream alone, as if both flags were given: no kernel here looks at another device. */
-SIM_EXPORT CUresult cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS *launchParamsList,
-							 unsigned int numDevices,
-							 unsigned int flags)
+/* With one device this is a cooperative launch. With several, streams of different devices
+ * would have to wait for each other, which is not done: attribute 96 is 0. */
+SIM_EXPORT CUresult cuLaunchCooperativeKernelMultiDevice(
+	CUDA_LAUNCH_PARAMS *launchParamsList, unsigned int numDevices, unsigned int flags)
 {
 	CUresult res = sim_enter(SIM_FN_cuLaunchCooperativeKernelMultiDevice);
 	struct sim_stream *streams[SIM_MAX_LOCAL_DEVICES];
@@ -231,10 +234,12 @@ SIM_EXPORT CUresult cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS *lau
 
 	if (res != CUDA_SUCCESS)
 		return res;
-	if (launchParamsList == NULL || numDevices == 0 || numDevices > sim.hello.devices ||
-	    (flags & ~known) != 0)
+	if (launchParamsList == NULL || numDevices == 0 ||
+	    numDevices > sim.hello.devices || (flags & ~known) != 0)
 		return CUDA_ERROR_INVALID_VALUE;
 	res = check_list(launchParamsList, numDevices, streams);
+	if (res == CUDA_SUCCESS && numDevices > 1 && flags != known)
+		res = CUDA_ERROR_NOT_SUPPORTED;
 	for (unsigned i = 0; i < numDevices && res == CUDA_SUCCESS; i++) {
 		const CUDA_LAUNCH_PARAMS *p = &launchParamsList[i];
 		const struct sim_launch_shape shape = {
@@ -244,7 +249,8 @@ SIM_EXPORT CUresult cuLaunchCooperativeKernelMultiDevice(CUDA_LAUNCH_PARAMS *lau
 			true
 		};
 
-		res = sim_launch_submit(streams[i], p->function, &shape, p->kernelParams, NULL);
+		res = sim_launch_submit(streams[i], p->function, &shape, p->kernelParams,
+					NULL);
 	}
 	return res;
 }

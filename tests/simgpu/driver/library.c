@@ -19,8 +19,8 @@
 static CUresult get(CUlibrary handle, struct sim_library **library)
 {
 	*library = (struct sim_library *)handle;
-	return sim_object_check(handle, SIM_T_LIBRARY) ? CUDA_SUCCESS :
-							 CUDA_ERROR_INVALID_HANDLE;
+	return sim_object_check(handle, SIM_T_LIBRARY) ? CUDA_SUCCESS
+						       : CUDA_ERROR_INVALID_HANDLE;
 }
 
 /* The library's module in the context, loaded now if it has not been. */
@@ -76,8 +76,8 @@ CUresult sim_kernel_function(struct sim_kernel *kernel, struct sim_context *ctx,
 
 /* ---- loading ---- */
 
-static CUresult check_options(unsigned count, const CUlibraryOption *options, void **values,
-			      bool file)
+static CUresult check_options(unsigned count, const CUlibraryOption *options,
+			      void **values, bool file)
 {
 	if (count > 0 && (options == NULL || values == NULL))
 		return CUDA_ERROR_INVALID_VALUE;
@@ -92,8 +92,8 @@ static CUresult check_options(unsigned count, const CUlibraryOption *options, vo
 static struct sim_library *adopt(struct sim_code *code)
 {
 	struct sim_library *library = sim_object_new(SIM_T_LIBRARY, sizeof(*library));
-	struct sim_kernel **kernels =
-		calloc(code->entries_count + 1, sizeof(struct sim_kernel *));
+	struct sim_kernel **kernels = calloc(code->entries_count + 1,
+					     sizeof(struct sim_kernel *));
 
 	if (library != NULL && kernels != NULL) {
 		library->code = code;
@@ -161,8 +161,8 @@ SIM_EXPORT CUresult cuLibraryLoadData(CUlibrary *library, const void *code,
 	CUresult res = sim_enter(SIM_FN_cuLibraryLoadData);
 
 	if (res == CUDA_SUCCESS)
-		res = check_options(numLibraryOptions, libraryOptions, libraryOptionValues,
-				    false);
+		res = check_options(numLibraryOptions, libraryOptions,
+				    libraryOptionValues, false);
 	if (res != CUDA_SUCCESS)
 		return res;
 	if (library == NULL || code == NULL)
@@ -171,7 +171,8 @@ SIM_EXPORT CUresult cuLibraryLoadData(CUlibrary *library, const void *code,
 }
 
 SIM_EXPORT CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *fileName,
-					  CUjit_option *jitOptions, void **jitOptionsValues,
+					  CUjit_option *jitOptions,
+					  void **jitOptionsValues,
 					  unsigned int numJitOptions,
 					  CUlibraryOption *libraryOptions,
 					  void **libraryOptionValues,
@@ -182,8 +183,8 @@ SIM_EXPORT CUresult cuLibraryLoadFromFile(CUlibrary *library, const char *fileNa
 	size_t bytes;
 
 	if (res == CUDA_SUCCESS)
-		res = check_options(numLibraryOptions, libraryOptions, libraryOptionValues,
-				    true);
+		res = check_options(numLibraryOptions, libraryOptions,
+				    libraryOptionValues, true);
 	if (res != CUDA_SUCCESS)
 		return res;
 	if (library == NULL || fileName == NULL)
@@ -209,23 +210,23 @@ static struct sim_module *any_module(struct sim_library *library)
 	return module;
 }
 
-SIM_EXPORT CUresult cuLibraryUnload(CUlibrary handle)
+SIM_EXPORT CUresult cuLibraryUnload(CUlibrary library)
 {
 	CUresult res = sim_enter(SIM_FN_cuLibraryUnload);
-	struct sim_library *library;
+	struct sim_library *found;
 	struct sim_module *module;
 
 	if (res == CUDA_SUCCESS)
-		res = get(handle, &library);
+		res = get(library, &found);
 	if (res == CUDA_SUCCESS)
 		res = sim_capture_guard();
-	while (res == CUDA_SUCCESS && (module = any_module(library)) != NULL) {
+	while (res == CUDA_SUCCESS && (module = any_module(found)) != NULL) {
 		res = sim_context_drain(module->ctx);
 		if (res == CUDA_SUCCESS)
 			sim_module_delete(module, true);
 	}
 	if (res == CUDA_SUCCESS)
-		destroy(library);
+		destroy(found);
 	return res;
 }
 
@@ -248,21 +249,22 @@ static CUresult kernel_at(struct sim_library *library, unsigned i, CUkernel *ker
 	return CUDA_SUCCESS;
 }
 
-SIM_EXPORT CUresult cuLibraryGetKernel(CUkernel *pKernel, CUlibrary handle, const char *name)
+SIM_EXPORT CUresult cuLibraryGetKernel(CUkernel *pKernel, CUlibrary library,
+				       const char *name)
 {
 	CUresult res = sim_enter(SIM_FN_cuLibraryGetKernel);
-	struct sim_library *library;
+	struct sim_library *found;
 	int i;
 
 	if (res == CUDA_SUCCESS)
-		res = pKernel && name ? get(handle, &library) : CUDA_ERROR_INVALID_VALUE;
+		res = pKernel && name ? get(library, &found) : CUDA_ERROR_INVALID_VALUE;
 	if (res != CUDA_SUCCESS)
 		return res;
-	i = sim_code_entry(library->code, name);
+	i = sim_code_entry(found->code, name);
 	if (i < 0)
 		return CUDA_ERROR_NOT_FOUND;
 	pthread_mutex_lock(&sim_code_lock);
-	res = kernel_at(library, (unsigned)i, pKernel);
+	res = kernel_at(found, (unsigned)i, pKernel);
 	pthread_mutex_unlock(&sim_code_lock);
 	return res;
 }
@@ -286,35 +288,37 @@ SIM_EXPORT CUresult cuLibraryEnumerateKernels(CUkernel *kernels, unsigned int nu
 	struct sim_library *library;
 
 	if (res == CUDA_SUCCESS)
-		res = kernels && numKernels ? get(lib, &library) : CUDA_ERROR_INVALID_VALUE;
+		res = kernels && numKernels ? get(lib, &library)
+					    : CUDA_ERROR_INVALID_VALUE;
 	if (res != CUDA_SUCCESS)
 		return res;
 	pthread_mutex_lock(&sim_code_lock);
-	for (unsigned i = 0; i < numKernels && i < library->code->entries_count && !res; i++)
+	for (unsigned i = 0; i < numKernels && i < library->code->entries_count && !res;
+	     i++)
 		res = kernel_at(library, i, &kernels[i]);
 	pthread_mutex_unlock(&sim_code_lock);
 	return res;
 }
 
-SIM_EXPORT CUresult cuKernelGetLibrary(CUlibrary *pLib, CUkernel handle)
+SIM_EXPORT CUresult cuKernelGetLibrary(CUlibrary *pLib, CUkernel kernel)
 {
 	CUresult res = sim_enter(SIM_FN_cuKernelGetLibrary);
-	const struct sim_kernel *kernel = (const struct sim_kernel *)handle;
+	const struct sim_kernel *found = (const struct sim_kernel *)kernel;
 
 	if (res != CUDA_SUCCESS)
 		return res;
 	if (pLib == NULL)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!sim_object_check(handle, SIM_T_FUNCTION) || kernel->function.ctx != NULL)
+	if (!sim_object_check(kernel, SIM_T_FUNCTION) || found->function.ctx != NULL)
 		return CUDA_ERROR_INVALID_HANDLE;
-	*pLib = (CUlibrary)kernel->library;
+	*pLib = (CUlibrary)found->library;
 	return CUDA_SUCCESS;
 }
 
-SIM_EXPORT CUresult cuKernelGetFunction(CUfunction *pFunc, CUkernel handle)
+SIM_EXPORT CUresult cuKernelGetFunction(CUfunction *pFunc, CUkernel kernel)
 {
 	CUresult res = sim_enter(SIM_FN_cuKernelGetFunction);
-	struct sim_kernel *kernel = (struct sim_kernel *)handle;
+	struct sim_kernel *found = (struct sim_kernel *)kernel;
 	struct sim_function *function;
 	struct sim_context *ctx;
 
@@ -322,11 +326,11 @@ SIM_EXPORT CUresult cuKernelGetFunction(CUfunction *pFunc, CUkernel handle)
 		return res;
 	if (pFunc == NULL)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!sim_object_check(handle, SIM_T_FUNCTION) || kernel->function.ctx != NULL)
+	if (!sim_object_check(kernel, SIM_T_FUNCTION) || found->function.ctx != NULL)
 		return CUDA_ERROR_INVALID_HANDLE;
 	res = sim_need_context(&ctx);
 	if (res == CUDA_SUCCESS)
-		res = sim_kernel_function(kernel, ctx, &function);
+		res = sim_kernel_function(found, ctx, &function);
 	if (res == CUDA_SUCCESS)
 		res = sim_function_load((struct sim_kernel *)function);
 	if (res == CUDA_SUCCESS)
@@ -361,50 +365,51 @@ static CUresult global(const struct sim_module *module, const char *name, bool m
 	return CUDA_SUCCESS;
 }
 
-SIM_EXPORT CUresult cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes, CUlibrary library,
-				       const char *name)
+SIM_EXPORT CUresult cuLibraryGetGlobal(CUdeviceptr *dptr, size_t *bytes,
+				       CUlibrary library, const char *name)
 {
 	CUresult res = sim_enter(SIM_FN_cuLibraryGetGlobal);
 	struct sim_module *module;
 
 	if (res == CUDA_SUCCESS)
-		res = (dptr || bytes) && name ? module_here(library, &module) :
-						CUDA_ERROR_INVALID_VALUE;
+		res = (dptr || bytes) && name ? module_here(library, &module)
+					      : CUDA_ERROR_INVALID_VALUE;
 	return res ? res : global(module, name, false, dptr, bytes);
 }
 
 /* Managed variables exist once the library is loaded into at least one context. */
-SIM_EXPORT CUresult cuLibraryGetManaged(CUdeviceptr *dptr, size_t *bytes, CUlibrary handle,
-					const char *name)
+SIM_EXPORT CUresult cuLibraryGetManaged(CUdeviceptr *dptr, size_t *bytes,
+					CUlibrary library, const char *name)
 {
 	CUresult res = sim_enter(SIM_FN_cuLibraryGetManaged);
-	struct sim_library *library;
+	struct sim_library *found;
 	struct sim_module *module;
 	struct sim_context *ctx;
 
 	if (res == CUDA_SUCCESS)
-		res = (dptr || bytes) && name ? get(handle, &library) :
-						CUDA_ERROR_INVALID_VALUE;
+		res = (dptr || bytes) && name ? get(library, &found)
+					      : CUDA_ERROR_INVALID_VALUE;
 	if (res != CUDA_SUCCESS)
 		return res;
-	module = any_module(library);
+	module = any_module(found);
 	ctx = sim_current();
 	if (module == NULL && ctx != NULL) {
-		res = module_in(library, ctx, &module);
+		res = module_in(found, ctx, &module);
 		if (res != CUDA_SUCCESS)
 			return res;
 	}
 	return module ? global(module, name, true, dptr, bytes) : CUDA_ERROR_NOT_FOUND;
 }
 
-/* No device here has unified function pointers (attribute 129 is 0). */
-SIM_EXPORT CUresult cuLibraryGetUnifiedFunction(void **fptr, CUlibrary handle,
+/* Unified functions stand in a table of host code that comes as a library option, and that
+ * nobody here looks at. */
+SIM_EXPORT CUresult cuLibraryGetUnifiedFunction(void **fptr, CUlibrary library,
 						const char *symbol)
 {
 	CUresult res = sim_enter(SIM_FN_cuLibraryGetUnifiedFunction);
-	struct sim_library *library;
+	struct sim_library *found;
 
 	if (res == CUDA_SUCCESS)
-		res = fptr && symbol ? get(handle, &library) : CUDA_ERROR_INVALID_VALUE;
+		res = fptr && symbol ? get(library, &found) : CUDA_ERROR_INVALID_VALUE;
 	return res ? res : CUDA_ERROR_NOT_FOUND;
 }

@@ -152,11 +152,13 @@ static CUresult add_objects(struct link *link, const unsigned char *data, size_t
 			memcpy(&header_bytes, at + 6, sizeof(header_bytes));
 			memcpy(&body_bytes, at + 8, sizeof(body_bytes));
 		}
-		if (header_bytes < 16 || body_bytes > left || header_bytes > left - body_bytes) {
+		if (header_bytes < 16 || body_bytes > left ||
+		    header_bytes > left - body_bytes) {
 			at++;
 			continue;
 		}
-		res = add_code(link, at, header_bytes + (size_t)body_bytes, why, sizeof(why));
+		res = add_code(link, at, header_bytes + (size_t)body_bytes, why,
+			       sizeof(why));
 		if (res == CUDA_ERROR_OUT_OF_MEMORY)
 			return res;
 		at += res == CUDA_SUCCESS ? header_bytes + (size_t)body_bytes : 1;
@@ -164,7 +166,8 @@ static CUresult add_objects(struct link *link, const unsigned char *data, size_t
 	return CUDA_SUCCESS;
 }
 
-static CUresult add(struct link *link, CUjitInputType type, const void *data, size_t bytes)
+static CUresult add(struct link *link, CUjitInputType type, const void *data,
+		    size_t bytes)
 {
 	char why[WHY_BYTES] = "";
 	CUresult res;
@@ -182,8 +185,8 @@ static CUresult add(struct link *link, CUjitInputType type, const void *data, si
 		res = add_objects(link, data, bytes);
 		break;
 	default: /* NVVM: code of compilers before CUDA 12, which nobody here reads */
-		return type == CU_JIT_INPUT_NVVM ? CUDA_ERROR_NOT_SUPPORTED :
-						   CUDA_ERROR_INVALID_VALUE;
+		return type == CU_JIT_INPUT_NVVM ? CUDA_ERROR_NOT_SUPPORTED
+						 : CUDA_ERROR_INVALID_VALUE;
 	}
 	if (res != CUDA_SUCCESS)
 		sim_jit_answer(link->options_count, link->options, link->values, why);
@@ -195,7 +198,8 @@ static CUresult add(struct link *link, CUjitInputType type, const void *data, si
 static CUresult get(CUlinkState handle, struct link **link)
 {
 	*link = (struct link *)handle;
-	return sim_object_check(handle, SIM_T_LINK) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	return sim_object_check(handle, SIM_T_LINK) ? CUDA_SUCCESS
+						    : CUDA_ERROR_INVALID_HANDLE;
 }
 
 static CUresult create(unsigned count, CUjit_option *options, void **values,
@@ -229,8 +233,9 @@ static CUresult create(unsigned count, CUjit_option *options, void **values,
 	return CUDA_SUCCESS;
 }
 
-static CUresult add_data(CUlinkState state, CUjitInputType type, const void *data, size_t size,
-			 unsigned count, CUjit_option *options, void **values)
+static CUresult add_data(CUlinkState state, CUjitInputType type, const void *data,
+			 size_t size, unsigned count, CUjit_option *options,
+			 void **values)
 {
 	struct link *link;
 	CUresult res = get(state, &link);
@@ -249,7 +254,8 @@ static CUresult add_file(CUlinkState state, CUjitInputType type, const char *pat
 	CUresult res = get(state, &link);
 
 	if (res == CUDA_SUCCESS)
-		res = path ? sim_jit_check(count, options, values) : CUDA_ERROR_INVALID_VALUE;
+		res = path ? sim_jit_check(count, options, values)
+			   : CUDA_ERROR_INVALID_VALUE;
 	if (res == CUDA_SUCCESS)
 		res = sim_code_file(path, &data, &bytes);
 	if (res != CUDA_SUCCESS)
@@ -282,31 +288,34 @@ SIM_EXPORT CUresult cuLinkAddData(CUlinkState state, CUjitInputType type, void *
 	CUresult res = sim_enter(SIM_FN_cuLinkAddData);
 
 	(void)name;
-	return res ? res : add_data(state, type, data, size, numOptions, options, optionValues);
+	return res ? res
+		   : add_data(state, type, data, size, numOptions, options, optionValues);
 }
 
 SIM_EXPORT CUresult cuLinkAddData_v2(CUlinkState state, CUjitInputType type, void *data,
-				     size_t size, const char *name, unsigned int numOptions,
-				     CUjit_option *options, void **optionValues)
+				     size_t size, const char *name,
+				     unsigned int numOptions, CUjit_option *options,
+				     void **optionValues)
 {
 	CUresult res = sim_enter(SIM_FN_cuLinkAddData_v2);
 
 	(void)name;
-	return res ? res : add_data(state, type, data, size, numOptions, options, optionValues);
+	return res ? res
+		   : add_data(state, type, data, size, numOptions, options, optionValues);
 }
 
-SIM_EXPORT CUresult cuLinkAddFile(CUlinkState state, CUjitInputType type, const char *path,
-				  unsigned int numOptions, CUjit_option *options,
-				  void **optionValues)
+SIM_EXPORT CUresult cuLinkAddFile(CUlinkState state, CUjitInputType type,
+				  const char *path, unsigned int numOptions,
+				  CUjit_option *options, void **optionValues)
 {
 	CUresult res = sim_enter(SIM_FN_cuLinkAddFile);
 
 	return res ? res : add_file(state, type, path, numOptions, options, optionValues);
 }
 
-SIM_EXPORT CUresult cuLinkAddFile_v2(CUlinkState state, CUjitInputType type, const char *path,
-				     unsigned int numOptions, CUjit_option *options,
-				     void **optionValues)
+SIM_EXPORT CUresult cuLinkAddFile_v2(CUlinkState state, CUjitInputType type,
+				     const char *path, unsigned int numOptions,
+				     CUjit_option *options, void **optionValues)
 {
 	CUresult res = sim_enter(SIM_FN_cuLinkAddFile_v2);
 

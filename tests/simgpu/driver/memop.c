@@ -44,19 +44,21 @@ static CUresult check_word(const struct sim_rec_value *rec, unsigned access)
 	return CUDA_SUCCESS;
 }
 
-static CUresult prepare(struct sim_rec_value *rec, enum sim_record_kind kind, unsigned flags)
+static CUresult prepare(struct sim_rec_value *rec, enum sim_record_kind kind,
+			unsigned flags)
 {
 	CUresult res;
 
 	if (kind == SIM_REC_WAIT_VALUE)
 		res = wait_record(rec, flags);
 	else
-		res = (flags & ~(unsigned)CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER) == 0 ?
-			      CUDA_SUCCESS :
-			      CUDA_ERROR_INVALID_VALUE;
+		res = (flags & ~(unsigned)CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER) == 0
+			      ? CUDA_SUCCESS
+			      : CUDA_ERROR_INVALID_VALUE;
 	if (res != CUDA_SUCCESS)
 		return res;
-	return check_word(rec, kind == SIM_REC_WAIT_VALUE ? SIM_ACCESS_READ : SIM_ACCESS_WRITE);
+	return check_word(rec, kind == SIM_REC_WAIT_VALUE ? SIM_ACCESS_READ
+							  : SIM_ACCESS_WRITE);
 }
 
 static CUresult enqueue(struct sim_stream *stream, enum sim_record_kind kind,
@@ -82,8 +84,8 @@ static CUresult one(CUstream handle, bool per_thread, enum sim_record_kind kind,
 }
 
 /* One operation of a batch. *kind 0: there is nothing to enqueue. */
-static CUresult batch_record(const CUstreamBatchMemOpParams *op, struct sim_rec_value *rec,
-			     enum sim_record_kind *kind)
+static CUresult batch_record(const CUstreamBatchMemOpParams *op,
+			     struct sim_rec_value *rec, enum sim_record_kind *kind)
 {
 	*kind = 0;
 	switch (op->operation) {
@@ -96,9 +98,9 @@ static CUresult batch_record(const CUstreamBatchMemOpParams *op, struct sim_rec_
 		*kind = SIM_REC_WRITE_VALUE;
 		break;
 	case CU_STREAM_MEM_OP_BARRIER: /* operations of a stream are in order anyway */
-		return op->memoryBarrier.flags <= CU_STREAM_MEMORY_BARRIER_TYPE_GPU ?
-			       CUDA_SUCCESS :
-			       CUDA_ERROR_INVALID_VALUE;
+		return op->memoryBarrier.flags <= CU_STREAM_MEMORY_BARRIER_TYPE_GPU
+			       ? CUDA_SUCCESS
+			       : CUDA_ERROR_INVALID_VALUE;
 	case CU_STREAM_MEM_OP_FLUSH_REMOTE_WRITES:
 		return CUDA_ERROR_NOT_SUPPORTED;
 	default:
@@ -143,22 +145,22 @@ static CUresult batch(CUstream handle, bool per_thread, unsigned count,
 /* ---- entry points ---- */
 
 /* The versions differ in what a driver must be told at boot to allow them, no more. */
-#define VALUE(name, uint, per_thread, kind)                                                \
-	SIM_EXPORT CUresult name(CUstream stream, CUdeviceptr addr, uint value,            \
-				 unsigned int flags);                                      \
-	SIM_EXPORT CUresult name(CUstream stream, CUdeviceptr addr, uint value,            \
-				 unsigned int flags)                                       \
-	{                                                                                  \
-		CUresult res = sim_enter(SIM_FN_##name);                                   \
-                                                                                           \
-		return res ? res :                                                         \
-			     one(stream, per_thread, kind, sizeof(value), addr, value,     \
-				 flags);                                                   \
+#define VALUE(name, uint, per_thread, kind)                                            \
+	SIM_EXPORT CUresult name(CUstream stream, CUdeviceptr addr, uint value,        \
+				 unsigned int flags);                                  \
+	SIM_EXPORT CUresult name(CUstream stream, CUdeviceptr addr, uint value,        \
+				 unsigned int flags)                                   \
+	{                                                                              \
+		CUresult res = sim_enter(SIM_FN_##name);                               \
+                                                                                       \
+		return res ? res                                                       \
+			   : one(stream, per_thread, kind, sizeof(value), addr, value, \
+				 flags);                                               \
 	}
-#define VALUES(suffix, per_thread)                                                         \
-	VALUE(cuStreamWaitValue32##suffix, cuuint32_t, per_thread, SIM_REC_WAIT_VALUE)     \
-	VALUE(cuStreamWaitValue64##suffix, cuuint64_t, per_thread, SIM_REC_WAIT_VALUE)     \
-	VALUE(cuStreamWriteValue32##suffix, cuuint32_t, per_thread, SIM_REC_WRITE_VALUE)   \
+#define VALUES(suffix, per_thread)                                                       \
+	VALUE(cuStreamWaitValue32##suffix, cuuint32_t, per_thread, SIM_REC_WAIT_VALUE)   \
+	VALUE(cuStreamWaitValue64##suffix, cuuint64_t, per_thread, SIM_REC_WAIT_VALUE)   \
+	VALUE(cuStreamWriteValue32##suffix, cuuint32_t, per_thread, SIM_REC_WRITE_VALUE) \
 	VALUE(cuStreamWriteValue64##suffix, cuuint64_t, per_thread, SIM_REC_WRITE_VALUE)
 
 VALUES(, false)
@@ -166,15 +168,17 @@ VALUES(_ptsz, true)
 VALUES(_v2, false)
 VALUES(_v2_ptsz, true)
 
-#define BATCH(name, per_thread)                                                            \
-	SIM_EXPORT CUresult name(CUstream stream, unsigned int count,                      \
-				 CUstreamBatchMemOpParams *paramArray, unsigned int flags); \
-	SIM_EXPORT CUresult name(CUstream stream, unsigned int count,                      \
-				 CUstreamBatchMemOpParams *paramArray, unsigned int flags) \
-	{                                                                                  \
-		CUresult res = sim_enter(SIM_FN_##name);                                   \
-                                                                                           \
-		return res ? res : batch(stream, per_thread, count, paramArray, flags);    \
+#define BATCH(name, per_thread)                                                         \
+	SIM_EXPORT CUresult name(CUstream stream, unsigned int count,                   \
+				 CUstreamBatchMemOpParams *paramArray,                  \
+				 unsigned int flags);                                   \
+	SIM_EXPORT CUresult name(CUstream stream, unsigned int count,                   \
+				 CUstreamBatchMemOpParams *paramArray,                  \
+				 unsigned int flags)                                    \
+	{                                                                               \
+		CUresult res = sim_enter(SIM_FN_##name);                                \
+                                                                                        \
+		return res ? res : batch(stream, per_thread, count, paramArray, flags); \
 	}
 
 BATCH(cuStreamBatchMemOp, false)

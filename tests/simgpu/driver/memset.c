@@ -68,7 +68,7 @@ CUresult sim_memset(struct sim_stream *stream, const struct sim_rec_memset *set,
 	if (res != CUDA_SUCCESS || is_empty(set))
 		return res;
 	if (atomic_load_explicit(&stream->capture, memory_order_acquire))
-		return sync ? CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+		return sync ? sim_capture_prohibited(stream)
 			    : sim_capture_memset(stream, set);
 	if (sim.zero_cost) {
 		fill_here(set);

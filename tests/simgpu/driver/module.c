@@ -33,8 +33,8 @@ bool sim_module_eager(void)
 /* Under sim_code_lock. */
 static CUresult hold_code(struct sim_module *module)
 {
-	const uint64_t granules =
-		(module->code->bytes + CODE_GRANULE_BYTES - 1) / CODE_GRANULE_BYTES;
+	const uint64_t granules = (module->code->bytes + CODE_GRANULE_BYTES - 1) /
+				  CODE_GRANULE_BYTES;
 	const uint64_t a[6] = { module->ctx->id, granules * CODE_GRANULE_BYTES };
 	uint64_t v[6];
 	CUresult res;
@@ -116,16 +116,16 @@ CUresult sim_module_new(struct sim_context *ctx, struct sim_code *code,
 	module->ctx = ctx;
 	module->code = code;
 	module->library = library;
-	module->functions = calloc(code->entries_count + 1, sizeof(*module->functions));
+	module->functions = calloc(code->entries_count + 1, sizeof(struct sim_kernel *));
 	module->globals = calloc(code->globals_count + 1, sizeof(*module->globals));
-	module->refs = calloc(refs_of(code) + 1, sizeof(*module->refs));
+	module->refs = calloc(refs_of(code) + 1, sizeof(CUtexref));
 	pthread_mutex_lock(&sim_code_lock);
 	code->refs++;
 	module->next = modules;
 	modules = module;
-	res = module->functions && module->globals && module->refs ?
-		      CUDA_SUCCESS :
-		      CUDA_ERROR_OUT_OF_MEMORY;
+	res = module->functions && module->globals && module->refs
+		      ? CUDA_SUCCESS
+		      : CUDA_ERROR_OUT_OF_MEMORY;
 	if (res == CUDA_SUCCESS && sim_module_eager())
 		res = hold_code(module);
 	pthread_mutex_unlock(&sim_code_lock);
@@ -182,7 +182,8 @@ CUresult sim_module_function(struct sim_module *module, unsigned entry,
 	return CUDA_SUCCESS;
 }
 
-struct sim_module *sim_module_of_library(struct sim_library *library, struct sim_context *ctx)
+struct sim_module *sim_module_of_library(struct sim_library *library,
+					 struct sim_context *ctx)
 {
 	for (struct sim_module *module = modules; module; module = module->next)
 		if (module->library == library && module->ctx == ctx)

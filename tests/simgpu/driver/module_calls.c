@@ -59,7 +59,8 @@ SIM_EXPORT CUresult cuModuleLoadDataEx(CUmodule *module, const void *image,
 {
 	CUresult res = sim_enter(SIM_FN_cuModuleLoadDataEx);
 
-	return res ? res : load(module, image, SIZE_MAX, numOptions, options, optionValues);
+	return res ? res
+		   : load(module, image, SIZE_MAX, numOptions, options, optionValues);
 }
 
 SIM_EXPORT CUresult cuModuleLoadFatBinary(CUmodule *module, const void *fatCubin)
@@ -134,7 +135,8 @@ SIM_EXPORT CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode *mode)
 	return CUDA_SUCCESS;
 }
 
-SIM_EXPORT CUresult cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod, const char *name)
+SIM_EXPORT CUresult cuModuleGetFunction(CUfunction *hfunc, CUmodule hmod,
+					const char *name)
 {
 	CUresult res = sim_enter(SIM_FN_cuModuleGetFunction);
 	struct sim_kernel *function;
@@ -178,7 +180,8 @@ SIM_EXPORT CUresult cuModuleEnumerateFunctions(CUfunction *functions,
 	struct sim_module *module;
 
 	if (res == CUDA_SUCCESS)
-		res = functions && numFunctions ? get(mod, &module) : CUDA_ERROR_INVALID_VALUE;
+		res = functions && numFunctions ? get(mod, &module)
+						: CUDA_ERROR_INVALID_VALUE;
 	if (res != CUDA_SUCCESS)
 		return res;
 	pthread_mutex_lock(&sim_code_lock);
@@ -200,7 +203,8 @@ SIM_EXPORT CUresult cuModuleGetGlobal_v2(CUdeviceptr *dptr, size_t *bytes, CUmod
 	int i;
 
 	if (res == CUDA_SUCCESS)
-		res = (dptr || bytes) && name ? get(hmod, &module) : CUDA_ERROR_INVALID_VALUE;
+		res = (dptr || bytes) && name ? get(hmod, &module)
+					      : CUDA_ERROR_INVALID_VALUE;
 	if (res != CUDA_SUCCESS)
 		return res;
 	i = sim_code_global(module->code, name);
@@ -248,7 +252,8 @@ SIM_EXPORT CUresult cuModuleGetTexRef(CUtexref *pTexRef, CUmodule hmod, const ch
 	return res ? res : get_ref(pTexRef, hmod, name, false);
 }
 
-SIM_EXPORT CUresult cuModuleGetSurfRef(CUsurfref *pSurfRef, CUmodule hmod, const char *name)
+SIM_EXPORT CUresult cuModuleGetSurfRef(CUsurfref *pSurfRef, CUmodule hmod,
+				       const char *name)
 {
 	CUresult res = sim_enter(SIM_FN_cuModuleGetSurfRef);
 

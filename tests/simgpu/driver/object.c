@@ -17,6 +17,11 @@
 #define SLAB_OBJECTS (1u << 20)
 #define SLAB_STEP (64u << 10) /* bytes made usable at a time */
 
+/* Objects hold memory of the heap; a leak checker in the process does not look for it in
+ * mappings of its own accord. */
+extern void __lsan_register_root_region(const void *base, size_t bytes)
+	__attribute__((weak));
+
 struct slab {
 	_Atomic uintptr_t base; /* 0: not reserved yet */
 	_Atomic size_t used;	/* bytes handed out once or more; published last */
@@ -41,6 +46,8 @@ static bool reserve(struct slab *slab, size_t bytes)
 	if (base == MAP_FAILED)
 		return false;
 	madvise(base, stride * SLAB_OBJECTS, MADV_DONTDUMP);
+	if (__lsan_register_root_region != NULL)
+		__lsan_register_root_region(base, stride * SLAB_OBJECTS);
 	atomic_store_explicit(&slab->stride, stride, memory_order_relaxed);
 	/* With sim_object_check(). */
 	atomic_store_explicit(&slab->base, (uintptr_t)base, memory_order_release);

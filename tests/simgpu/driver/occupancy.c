@@ -13,7 +13,7 @@
 
 enum {
 	SM_WARPS = SIM_SM_THREADS / SIM_WARP_THREADS,
-	SM_PARTITIONS = 4,     /* each with a quarter of the registers */
+	SM_PARTITIONS = 4,	/* each with a quarter of the registers */
 	REGISTER_GRANULE = 256, /* per warp */
 	SHARED_GRANULE_BYTES = 128
 };
@@ -31,8 +31,8 @@ static unsigned least(unsigned a, unsigned b)
 /* Warps of the kernel that the registers of one SM serve: each quarter by itself. */
 static unsigned warps_by_registers(const struct sim_function *function)
 {
-	unsigned per_warp =
-		round_up(function->registers * SIM_WARP_THREADS, REGISTER_GRANULE);
+	unsigned per_warp = round_up(function->registers * SIM_WARP_THREADS,
+				     REGISTER_GRANULE);
 
 	return SIM_SM_REGISTERS / SM_PARTITIONS / per_warp * SM_PARTITIONS;
 }
@@ -40,13 +40,13 @@ static unsigned warps_by_registers(const struct sim_function *function)
 unsigned sim_occupancy(const struct sim_function *function, unsigned block_threads,
 		       size_t dynamic_bytes)
 {
-	unsigned warps = (block_threads + SIM_WARP_THREADS - 1) / SIM_WARP_THREADS;
 	unsigned blocks = SIM_SM_BLOCKS;
-	unsigned shared;
+	unsigned warps, shared;
 
 	if (block_threads == 0 || block_threads > function->max_threads ||
 	    dynamic_bytes > sim_function_max_dynamic(function))
 		return 0;
+	warps = (block_threads - 1) / SIM_WARP_THREADS + 1;
 	blocks = least(blocks, SM_WARPS / warps);
 	blocks = least(blocks, warps_by_registers(function) / warps);
 	shared = round_up(function->static_shared_bytes + (unsigned)dynamic_bytes +
@@ -82,7 +82,8 @@ static CUresult max_active_blocks(int *blocks, CUfunction func, int block_size,
 		return CUDA_ERROR_INVALID_VALUE;
 	res = get(func, &function);
 	if (res == CUDA_SUCCESS)
-		*blocks = (int)sim_occupancy(function, (unsigned)block_size, dynamic_bytes);
+		*blocks = (int)sim_occupancy(function, (unsigned)block_size,
+					     dynamic_bytes);
 	return res;
 }
 
@@ -93,25 +94,27 @@ SIM_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *numBlocks,
 {
 	CUresult res = sim_enter(SIM_FN_cuOccupancyMaxActiveBlocksPerMultiprocessor);
 
-	return res ? res : max_active_blocks(numBlocks, func, blockSize, dynamicSMemSize, 0);
+	return res ? res
+		   : max_active_blocks(numBlocks, func, blockSize, dynamicSMemSize, 0);
 }
 
 SIM_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
 	int *numBlocks, CUfunction func, int blockSize, size_t dynamicSMemSize,
 	unsigned int flags)
 {
-	CUresult res =
-		sim_enter(SIM_FN_cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags);
+	CUresult res = sim_enter(
+		SIM_FN_cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags);
 
-	return res ? res :
-		     max_active_blocks(numBlocks, func, blockSize, dynamicSMemSize, flags);
+	return res ? res
+		   : max_active_blocks(numBlocks, func, blockSize, dynamicSMemSize,
+				       flags);
 }
 
 /* Tries every multiple of a warp from the largest down: the fewest blocks that fill the SM
  * as far as it can be. */
 static CUresult max_potential(int *min_grid, int *block_size, CUfunction func,
-			      CUoccupancyB2DSize to_dynamic, size_t dynamic_bytes, int limit,
-			      unsigned flags)
+			      CUoccupancyB2DSize to_dynamic, size_t dynamic_bytes,
+			      int limit, unsigned flags)
 {
 	const struct sim_function *function;
 	unsigned best_threads = 0, best_size = 0, best_blocks = 0, size;
@@ -142,16 +145,17 @@ static CUresult max_potential(int *min_grid, int *block_size, CUfunction func,
 	return CUDA_SUCCESS;
 }
 
-SIM_EXPORT CUresult cuOccupancyMaxPotentialBlockSize(
-	int *minGridSize, int *blockSize, CUfunction func,
-	CUoccupancyB2DSize blockSizeToDynamicSMemSize, size_t dynamicSMemSize,
-	int blockSizeLimit)
+SIM_EXPORT CUresult
+cuOccupancyMaxPotentialBlockSize(int *minGridSize, int *blockSize, CUfunction func,
+				 CUoccupancyB2DSize blockSizeToDynamicSMemSize,
+				 size_t dynamicSMemSize, int blockSizeLimit)
 {
 	CUresult res = sim_enter(SIM_FN_cuOccupancyMaxPotentialBlockSize);
 
-	return res ? res :
-		     max_potential(minGridSize, blockSize, func, blockSizeToDynamicSMemSize,
-				   dynamicSMemSize, blockSizeLimit, 0);
+	return res ? res
+		   : max_potential(minGridSize, blockSize, func,
+				   blockSizeToDynamicSMemSize, dynamicSMemSize,
+				   blockSizeLimit, 0);
 }
 
 SIM_EXPORT CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(
@@ -161,14 +165,15 @@ SIM_EXPORT CUresult cuOccupancyMaxPotentialBlockSizeWithFlags(
 {
 	CUresult res = sim_enter(SIM_FN_cuOccupancyMaxPotentialBlockSizeWithFlags);
 
-	return res ? res :
-		     max_potential(minGridSize, blockSize, func, blockSizeToDynamicSMemSize,
-				   dynamicSMemSize, blockSizeLimit, flags);
+	return res ? res
+		   : max_potential(minGridSize, blockSize, func,
+				   blockSizeToDynamicSMemSize, dynamicSMemSize,
+				   blockSizeLimit, flags);
 }
 
 SIM_EXPORT CUresult cuOccupancyAvailableDynamicSMemPerBlock(size_t *dynamicSmemSize,
-							    CUfunction func, int numBlocks,
-							    int blockSize)
+							    CUfunction func,
+							    int numBlocks, int blockSize)
 {
 	CUresult res = sim_enter(SIM_FN_cuOccupancyAvailableDynamicSMemPerBlock);
 	const struct sim_function *function;
@@ -186,8 +191,8 @@ SIM_EXPORT CUresult cuOccupancyAvailableDynamicSMemPerBlock(size_t *dynamicSmemS
 	share = SIM_SM_SHARED_BYTES / (unsigned)numBlocks / SHARED_GRANULE_BYTES *
 		SHARED_GRANULE_BYTES;
 	needed = function->static_shared_bytes + SIM_BLOCK_RESERVED_SHARED_BYTES;
-	*dynamicSmemSize =
-		least(share - needed, SIM_BLOCK_SHARED_OPTIN_BYTES - function->static_shared_bytes);
+	*dynamicSmemSize = least(share - needed, SIM_BLOCK_SHARED_OPTIN_BYTES -
+							 function->static_shared_bytes);
 	return CUDA_SUCCESS;
 }
 
@@ -195,15 +200,17 @@ SIM_EXPORT CUresult cuOccupancyAvailableDynamicSMemPerBlock(size_t *dynamicSmemS
 
 static unsigned largest_cluster(const struct sim_function *function)
 {
-	return sim_function_setting(function,
-				    CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED) > 0 ?
-		       SIM_CLUSTER_BLOCKS_NON_PORTABLE :
-		       SIM_CLUSTER_BLOCKS;
+	return sim_function_setting(
+		       function, CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED) > 0
+		       ? SIM_CLUSTER_BLOCKS_NON_PORTABLE
+		       : SIM_CLUSTER_BLOCKS;
 }
 
-static unsigned blocks_per_sm(const struct sim_function *function, const CUlaunchConfig *config)
+static unsigned blocks_per_sm(const struct sim_function *function,
+			      const CUlaunchConfig *config)
 {
-	uint64_t threads = (uint64_t)config->blockDimX * config->blockDimY * config->blockDimZ;
+	uint64_t threads = (uint64_t)config->blockDimX * config->blockDimY *
+			   config->blockDimZ;
 
 	return sim_occupancy(function, threads > UINT_MAX ? UINT_MAX : (unsigned)threads,
 			     config->sharedMemBytes);
@@ -217,7 +224,8 @@ SIM_EXPORT CUresult cuOccupancyMaxPotentialClusterSize(int *clusterSize, CUfunct
 	unsigned required[3], size;
 
 	if (res == CUDA_SUCCESS)
-		res = clusterSize && config ? get(func, &function) : CUDA_ERROR_INVALID_VALUE;
+		res = clusterSize && config ? get(func, &function)
+					    : CUDA_ERROR_INVALID_VALUE;
 	if (res != CUDA_SUCCESS)
 		return res;
 	size = largest_cluster(function);
@@ -236,7 +244,8 @@ SIM_EXPORT CUresult cuOccupancyMaxActiveClusters(int *numClusters, CUfunction fu
 	unsigned cluster[3], size;
 
 	if (res == CUDA_SUCCESS)
-		res = numClusters && config ? get(func, &function) : CUDA_ERROR_INVALID_VALUE;
+		res = numClusters && config ? get(func, &function)
+					    : CUDA_ERROR_INVALID_VALUE;
 	if (res == CUDA_SUCCESS)
 		res = sim_launch_cluster(function, config, cluster);
 	if (res != CUDA_SUCCESS)
@@ -244,7 +253,6 @@ SIM_EXPORT CUresult cuOccupancyMaxActiveClusters(int *numClusters, CUfunction fu
 	size = cluster[0] * cluster[1] * cluster[2];
 	if (size == 0)
 		return CUDA_ERROR_INVALID_CLUSTER_SIZE;
-	*numClusters =
-		(int)(blocks_per_sm(function, config) * sim.hello.sm_count / size);
+	*numClusters = (int)(blocks_per_sm(function, config) * sim.hello.sm_count / size);
 	return CUDA_SUCCESS;
 }

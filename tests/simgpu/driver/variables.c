@@ -13,14 +13,14 @@
 #include "driver/ranges.h"
 #include "driver/stream.h"
 
-#define ALIGN_BYTES 256u /* of every variable: what cuMemAlloc promises too */
+#define ALIGN_BYTES 256u	  /* of every variable: what cuMemAlloc promises too */
 #define ONE_COPY_BYTES (1u << 20) /* up to here a block is written as a whole */
 
 static uint64_t room_of(const struct sim_image_global *variable)
 {
-	return variable->managed ? 0 :
-				   (variable->size_bytes + ALIGN_BYTES - 1) / ALIGN_BYTES *
-					   ALIGN_BYTES;
+	return variable->managed ? 0
+				 : (variable->size_bytes + ALIGN_BYTES - 1) /
+					   ALIGN_BYTES * ALIGN_BYTES;
 }
 
 static uint64_t block_bytes(const struct sim_code *code)
@@ -41,8 +41,8 @@ static CUresult make_block(struct sim_module *module, uint64_t bytes)
 	CUresult res;
 
 	if (sim.zero_cost)
-		return sim_mem_alloc(module->ctx, module->ctx->device, bytes, SIM_MEM_PLAIN,
-				     ALIGN_BYTES, &module->data, NULL);
+		return sim_mem_alloc(module->ctx, module->ctx->device, bytes,
+				     SIM_MEM_PLAIN, ALIGN_BYTES, &module->data, NULL);
 	res = sim_rpc(SIM_RPC_CODE_LOAD, a, v, -1, NULL);
 	if (res == CUDA_SUCCESS) {
 		module->data_id = v[0];
@@ -88,8 +88,8 @@ static CUresult place(struct sim_module *module)
 		at += room_of(variable);
 		if (variable->managed)
 			res = sim_mem_alloc(module->ctx, module->ctx->device,
-					    variable->size_bytes, SIM_MEM_MANAGED, ALIGN_BYTES,
-					    &module->globals[i], NULL);
+					    variable->size_bytes, SIM_MEM_MANAGED,
+					    ALIGN_BYTES, &module->globals[i], NULL);
 	}
 	return res;
 }
@@ -101,7 +101,8 @@ static CUresult announce_all(struct sim_module *module)
 
 	for (unsigned i = 0; i < code->globals_count && res == CUDA_SUCCESS; i++)
 		if (room_of(code->globals[i]) != 0)
-			res = announce(module, module->globals[i], code->globals[i]->size_bytes);
+			res = announce(module, module->globals[i],
+				       code->globals[i]->size_bytes);
 	return res;
 }
 
@@ -156,13 +157,13 @@ static CUresult write_parts(struct sim_module *module, struct sim_stream *stream
 static CUresult write_block(struct sim_module *module, uint64_t bytes)
 {
 	struct sim_stream *stream;
-	CUresult res = sim_stream_make(module->ctx, CU_STREAM_NON_BLOCKING, SIM_SF_NONBLOCKING,
-				       SIM_PRIORITY_LEAST, &stream);
+	CUresult res = sim_stream_make(module->ctx, CU_STREAM_NON_BLOCKING,
+				       SIM_SF_NONBLOCKING, SIM_PRIORITY_LEAST, &stream);
 
 	if (res != CUDA_SUCCESS)
 		return res;
-	res = bytes <= ONE_COPY_BYTES ? write_whole(module, stream, bytes) :
-					write_parts(module, stream, bytes);
+	res = bytes <= ONE_COPY_BYTES ? write_whole(module, stream, bytes)
+				      : write_parts(module, stream, bytes);
 	sim_stream_unmake(stream);
 	return res;
 }

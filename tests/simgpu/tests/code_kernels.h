@@ -17,21 +17,22 @@
 #include "cunit_main.h"
 
 #define PTX_HEAD ".version 7.0\n.target sm_70\n.address_size 64\n"
-#define PTX_FILL ".visible .entry gpushim_fill_u32(.param .u64 p, .param .u32 v, .param .u64 n) {}\n"
-#define PTX_SAXPY                                                        \
+#define PTX_FILL \
+	".visible .entry gpushim_fill_u32(.param .u64 p, .param .u32 v, .param .u64 n) {}\n"
+#define PTX_SAXPY                                                         \
 	".visible .entry gpushim_saxpy_f32(.param .u64 x, .param .u64 y," \
 	" .param .f32 a, .param .u64 n) {}\n"
 #define PTX_REDUCE \
 	".visible .entry gpushim_reduce_u32(.param .u64 i, .param .u64 o, .param .u64 n) {}\n"
-#define PTX_SPIN                                                   \
-	".visible .entry gpushim_spin_ns(.param .u64 ns) {}\n"     \
+#define PTX_SPIN                                               \
+	".visible .entry gpushim_spin_ns(.param .u64 ns) {}\n" \
 	".visible .entry gpushim_spin_word(.param .u64 a, .param .u32 v) {}\n"
-#define PTX_PLAIN                                                                       \
-	".visible .entry plain() {}\n"                                                  \
-	".visible .entry unknown_one(.param .u8 a, .param .u16 b, .param .u64 c) {}\n"  \
+#define PTX_PLAIN                                                                      \
+	".visible .entry plain() {}\n"                                                 \
+	".visible .entry unknown_one(.param .u8 a, .param .u16 b, .param .u64 c) {}\n" \
 	".visible .entry at_most_64() .maxntid 64, 1, 1 {}\n"
-#define PTX_GLOBALS                                              \
-	".visible .global .align 4 .u32 counter = 42;\n"         \
+#define PTX_GLOBALS                                                \
+	".visible .global .align 4 .u32 counter = 42;\n"           \
 	".visible .const .align 4 .u32 table[4] = {1, 2, 3, 4};\n" \
 	".visible .global .align 8 .u64 blank[1024];\n"
 #define PTX_ALL PTX_HEAD PTX_GLOBALS PTX_FILL PTX_SAXPY PTX_REDUCE PTX_SPIN PTX_PLAIN
@@ -48,14 +49,16 @@ static inline int code_is(CUresult expected, CUresult got, const char *call, int
 	if (got == expected)
 		return 1;
 	cuGetErrorName(got, &name);
-	printf("line %d: %s is %d (%s), not %d\n", line, call, (int)got, name, (int)expected);
+	printf("line %d: %s is %d (%s), not %d\n", line, call, (int)got, name,
+	       (int)expected);
 	return 0;
 }
 
 /* The primary context of device 0, current to the calling thread. 0 on success. */
 static inline int code_open(CUcontext *ctx)
 {
-	if (cuInit(0) != CUDA_SUCCESS || cuDevicePrimaryCtxRetain(ctx, 0) != CUDA_SUCCESS ||
+	if (cuInit(0) != CUDA_SUCCESS ||
+	    cuDevicePrimaryCtxRetain(ctx, 0) != CUDA_SUCCESS ||
 	    cuCtxSetCurrent(*ctx) != CUDA_SUCCESS) {
 		fprintf(stderr, "there is no simulated GPU to test\n");
 		return -1;
@@ -68,7 +71,8 @@ static inline CUfunction code_function(CUmodule module, const char *name)
 {
 	CUfunction function = NULL;
 
-	if (!code_is(CUDA_SUCCESS, cuModuleGetFunction(&function, module, name), name, __LINE__))
+	if (!code_is(CUDA_SUCCESS, cuModuleGetFunction(&function, module, name), name,
+		     __LINE__))
 		return NULL;
 	return function;
 }

@@ -54,6 +54,11 @@ void gate_free(struct gate *gate)
 
 static int child_failures;
 
+int child_failed(void)
+{
+	return child_failures;
+}
+
 void child_check(bool holds, const char *text, const char *file, int line)
 {
 	if (holds)

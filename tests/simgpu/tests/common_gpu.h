@@ -45,6 +45,8 @@ int child_run(void (*body)(void), const char *const *env);
 #define CHECK(condition) child_check((condition), #condition, __FILE__, __LINE__)
 #define CHECK_IS(call, expected) \
 	child_check_result((call), (expected), #call, __FILE__, __LINE__)
+/* How many CHECKs have failed in this process. */
+int child_failed(void);
 void child_check(bool holds, const char *text, const char *file, int line);
 void child_check_result(CUresult got, CUresult expected, const char *text,
 			const char *file, int line);

@@ -27,8 +27,8 @@ static inline struct simgpu_bytes books_of(unsigned device, struct simgpu_device
 	struct simgpu_bytes bytes = me ? me->memory[device] : none;
 
 	CU_ASSERT_PTR_NOT_NULL(me);
-	if (whole && all)
-		*whole = all->devices[device];
+	if (whole)
+		*whole = all ? all->devices[device] : (struct simgpu_device){ 0 };
 	simgpu_free(all);
 	if (monitor)
 		simgpu_close(monitor);

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static CUcontext ctx;
 
@@ -409,11 +411,98 @@ static void zero_cost(void)
 	CHECK_IS(cuEventQuery(stop), CUDA_ERROR_INVALID_HANDLE);
 }
 
-static int zero_cost_failures;
+/* ---- between processes ---- */
+
+static int to_importer[2], to_owner[2];
+
+static void tell(int fd, const void *what, size_t bytes)
+{
+	CHECK(write(fd, what, bytes) == (ssize_t)bytes);
+}
+
+static void hear(int fd, void *what, size_t bytes)
+{
+	CHECK(read(fd, what, bytes) == (ssize_t)bytes);
+}
+
+/* Waits in every way for an event that another process records. */
+static int importer(void)
+{
+	CUipcEventHandle handle;
+	CUcontext own;
+	CUstream stream;
+	CUevent event;
+	char word = 0;
+
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK_IS(cuCtxCreate(&own, NULL, 0, 0), CUDA_SUCCESS);
+	CHECK_IS(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
+	hear(to_importer[0], &handle, sizeof(handle));
+	CHECK_IS(cuIpcOpenEventHandle(&event, handle), CUDA_SUCCESS);
+	CHECK_IS(cuEventQuery(event), CUDA_SUCCESS);
+	tell(to_owner[1], &word, 1);
+	hear(to_importer[0], &word, 1); /* recorded, behind a gate */
+	CHECK_IS(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+	CHECK_IS(cuStreamWaitEvent(stream, event, 0), CUDA_SUCCESS);
+	CHECK_IS(cuStreamQuery(stream), CUDA_ERROR_NOT_READY);
+	tell(to_owner[1], &word, 1); /* which is opened now */
+	CHECK_IS(cuEventSynchronize(event), CUDA_SUCCESS);
+	CHECK_IS(cuEventQuery(event), CUDA_SUCCESS);
+	CHECK_IS(cuStreamSynchronize(stream), CUDA_SUCCESS);
+	CHECK_IS(cuEventDestroy(event), CUDA_SUCCESS);
+	CHECK_IS(cuCtxDestroy(own), CUDA_SUCCESS);
+	return child_failed();
+}
+
+static void owner(void)
+{
+	CUipcEventHandle handle;
+	CUcontext own;
+	CUdeviceptr addr;
+	CUstream stream;
+	CUevent event;
+	void *host = NULL;
+	size_t bytes;
+	char word = 0;
+	int status = -1;
+	pid_t pid;
+
+	CHECK(pipe(to_importer) == 0 && pipe(to_owner) == 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(importer());
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK_IS(cuCtxCreate(&own, NULL, 0, 0), CUDA_SUCCESS);
+	CHECK_IS(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
+	CHECK_IS(cuMemHostAlloc(&host, 4, 0), CUDA_SUCCESS);
+	CHECK_IS(cuMemHostGetDevicePointer(&addr, host, 0), CUDA_SUCCESS);
+	CHECK_IS(cuEventCreate(&event, CU_EVENT_INTERPROCESS | CU_EVENT_DISABLE_TIMING),
+		 CUDA_SUCCESS);
+	CHECK_IS(cuEventRecord(event, stream), CUDA_SUCCESS);
+	CHECK_IS(cuEventSynchronize(event), CUDA_SUCCESS);
+	CHECK_IS(cuIpcGetEventHandle(&handle, event), CUDA_SUCCESS);
+	tell(to_importer[1], &handle, sizeof(handle));
+	hear(to_owner[0], &word, 1);
+	CHECK_IS(cuStreamWaitValue32(stream, addr, 1, CU_STREAM_WAIT_VALUE_EQ),
+		 CUDA_SUCCESS);
+	CHECK_IS(cuEventRecord(event, stream), CUDA_SUCCESS);
+	/* A request, which the device answers when it knows of the record. */
+	CHECK_IS(cuMemGetInfo(&bytes, &bytes), CUDA_SUCCESS);
+	CHECK_IS(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+	tell(to_importer[1], &word, 1);
+	hear(to_owner[0], &word, 1);
+	__atomic_store_n((uint32_t *)host, 1, __ATOMIC_RELEASE);
+	CHECK_IS(cuEventSynchronize(event), CUDA_SUCCESS);
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK_IS(cuEventDestroy(event), CUDA_SUCCESS);
+}
+
+static int zero_cost_failures, shared_failures;
 
 /* Before anything else: a child must come from a process that has not initialised CUDA. */
 static int first(void)
 {
+	shared_failures = child_run(owner, NULL);
 	zero_cost_failures = child_run(
 		zero_cost, (const char *const[]){ "SIMGPU_ZERO_COST=1", NULL });
 	return 0;
@@ -422,6 +511,11 @@ static int first(void)
 static void events_work_without_a_device_process(void)
 {
 	CU_ASSERT_EQUAL(zero_cost_failures, 0);
+}
+
+static void an_event_is_waited_for_in_another_process(void)
+{
+	CU_ASSERT_EQUAL(shared_failures, 0);
 }
 
 const struct unit_suite unit_suite = {
@@ -443,6 +537,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(events_run_out_and_come_back),
 		UNIT_TEST(an_event_destroyed_with_its_record_pending_disturbs_no_other),
 		UNIT_TEST(threads_record_and_wait_for_one_event),
+		UNIT_TEST(an_event_is_waited_for_in_another_process),
 		UNIT_TEST(events_work_without_a_device_process),
 	},
 };

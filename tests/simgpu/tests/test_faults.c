@@ -4,7 +4,7 @@
  */
 #include "common_gpu.h"
 
-#include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +124,72 @@ static void sticky(void)
 	CHECK_IS(cuDeviceGetCount(&count), CUDA_ERROR_ILLEGAL_ADDRESS);
 	CHECK_IS(cuDriverGetVersion(&version), CUDA_SUCCESS);
 	CHECK_IS(cuGetErrorName(CUDA_ERROR_ILLEGAL_ADDRESS, &name), CUDA_SUCCESS);
+}
+
+struct waiting {
+	CUstream stream;
+	CUevent event;
+	CUresult result;
+};
+
+static void *wait_stream(void *arg)
+{
+	struct waiting *w = arg;
+
+	w->result = cuStreamSynchronize(w->stream);
+	return NULL;
+}
+
+static void *wait_event(void *arg)
+{
+	struct waiting *w = arg;
+
+	w->result = cuEventSynchronize(w->event);
+	return NULL;
+}
+
+/* Fills the launch queue behind the gate, and so blocks in a submission. */
+static void *submit(void *arg)
+{
+	struct waiting *w = arg;
+
+	do
+		w->result = cuEventRecord(w->event, w->stream);
+	while (w->result == CUDA_SUCCESS);
+	return NULL;
+}
+
+static void sticky_while_waiting(void)
+{
+	void *(*const bodies[])(void *) = { wait_stream, wait_event, submit };
+	struct waiting waiting[3];
+	pthread_t threads[3];
+	CUdeviceptr word;
+	void *host = NULL;
+	int count;
+
+	start();
+	CHECK_IS(cuMemHostAlloc(&host, 4, 0), CUDA_SUCCESS);
+	CHECK_IS(cuMemHostGetDevicePointer(&word, host, 0), CUDA_SUCCESS);
+	for (int i = 0; i < 3; i++) {
+		CHECK_IS(cuStreamCreate(&waiting[i].stream, 1), CUDA_SUCCESS);
+		CHECK_IS(cuEventCreate(&waiting[i].event, 0), CUDA_SUCCESS);
+		CHECK_IS(cuStreamWaitValue32(waiting[i].stream, word, 1, 1),
+			 CUDA_SUCCESS);
+		CHECK_IS(cuEventRecord(waiting[i].event, waiting[i].stream),
+			 CUDA_SUCCESS);
+		pthread_create(&threads[i], NULL, bodies[i], &waiting[i]);
+	}
+	CHECK_IS(cuDeviceGetCount(&count), CUDA_ERROR_LAUNCH_FAILED);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(threads[i], NULL);
+		CHECK_IS(waiting[i].result, CUDA_ERROR_LAUNCH_FAILED);
+	}
+}
+
+static void a_sticky_error_ends_waits_that_have_begun(void)
+{
+	IN_CHILD(sticky_while_waiting, "SIMGPU_FAULTS=sticky:cuDeviceGetCount@1=719");
 }
 
 static void a_sticky_error_is_returned_from_then_on(void)
@@ -317,6 +383,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_base_name_means_all_versions_and_a_symbol_one),
 		UNIT_TEST(cuInit_can_fail_as_well),
 		UNIT_TEST(a_sticky_error_is_returned_from_then_on),
+		UNIT_TEST(a_sticky_error_ends_waits_that_have_begun),
 		UNIT_TEST(a_sticky_error_stays_in_its_process),
 		UNIT_TEST(slow_calls_take_their_time),
 		UNIT_TEST(calls_cost_what_the_environment_says),

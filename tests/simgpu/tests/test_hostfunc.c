@@ -188,6 +188,38 @@ static void null_functions_flags_and_dead_streams_are_refused(void)
 	IS(CUDA_ERROR_INVALID_HANDLE, cuStreamAddCallback(invented, note, NULL, 0));
 }
 
+static void a_captured_function_runs_with_each_launch_of_the_graph(void)
+{
+	CUgraphExec exec = NULL;
+	CUgraph graph = NULL;
+	uint32_t value = 99;
+
+	OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
+	OK(code_fill(fill, stream, code_address(word), 5, 1));
+	OK(cuLaunchHostFunc(stream, read_word, &value));
+	OK(cuStreamEndCapture(stream, &graph));
+	CU_ASSERT_EQUAL(value, 99);
+	OK(cuGraphInstantiate(&exec, graph, 0));
+	for (int i = 0; i < 3; i++) {
+		value = 99;
+		OK(cuGraphLaunch(exec, stream));
+		OK(cuStreamSynchronize(stream));
+		CU_ASSERT_EQUAL(value, 5);
+	}
+	OK(cuGraphExecDestroy(exec));
+	OK(cuGraphDestroy(graph));
+}
+
+static void a_callback_cannot_be_captured(void)
+{
+	CUgraph graph = NULL;
+
+	OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+	IS(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+	   cuStreamAddCallback(stream, note, NULL, 0));
+	IS(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamEndCapture(stream, &graph));
+}
+
 static void the_twins_use_the_stream_of_the_thread(void)
 {
 	seen.calls = 0;
@@ -262,6 +294,8 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_callback_is_told_its_stream_and_that_all_is_well),
 		UNIT_TEST(calls_from_inside_are_not_permitted),
 		UNIT_TEST(null_functions_flags_and_dead_streams_are_refused),
+		UNIT_TEST(a_captured_function_runs_with_each_launch_of_the_graph),
+		UNIT_TEST(a_callback_cannot_be_captured),
 		UNIT_TEST(the_twins_use_the_stream_of_the_thread),
 		UNIT_TEST(destroying_a_context_ends_with_its_functions_run),
 		UNIT_TEST(after_an_error_callbacks_are_told_and_functions_are_not_called),

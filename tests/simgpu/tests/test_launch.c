@@ -10,12 +10,13 @@
 #include "simgpu.h"
 
 /* The per-thread twins, which cuda.h declares under other names or not at all. */
-CUresult cuLaunchKernel_ptsz(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
-			     unsigned by, unsigned bz, unsigned shared, CUstream stream,
-			     void **params, void **extra);
-CUresult cuLaunchCooperativeKernel_ptsz(CUfunction f, unsigned gx, unsigned gy, unsigned gz,
-					unsigned bx, unsigned by, unsigned bz, unsigned shared,
-					CUstream stream, void **params);
+CUresult cuLaunchKernel_ptsz(CUfunction f, unsigned gx, unsigned gy, unsigned gz,
+			     unsigned bx, unsigned by, unsigned bz, unsigned shared,
+			     CUstream stream, void **params, void **extra);
+CUresult cuLaunchCooperativeKernel_ptsz(CUfunction f, unsigned gx, unsigned gy,
+					unsigned gz, unsigned bx, unsigned by,
+					unsigned bz, unsigned shared, CUstream stream,
+					void **params);
 CUresult cuLaunchKernelEx_ptsz(const CUlaunchConfig *config, CUfunction f, void **params,
 			       void **extra);
 
@@ -31,7 +32,8 @@ static int open_all(void)
 {
 	if (code_open(&ctx) != 0 || cuModuleLoadData(&module, PTX_ALL) != CUDA_SUCCESS ||
 	    cuMemAlloc(&memory, (WORDS + 2) * sizeof(uint64_t)) != CUDA_SUCCESS ||
-	    cuDeviceGetAttribute(&multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+	    cuDeviceGetAttribute(&multiprocessors,
+				 CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
 				 0) != CUDA_SUCCESS)
 		return -1;
 	fill = code_function(module, "gpushim_fill_u32");
@@ -47,8 +49,8 @@ static int close_all(void)
 	return cuDevicePrimaryCtxRelease(0) == CUDA_SUCCESS ? 0 : -1;
 }
 
-static CUresult launch_plain(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
-			     unsigned by, unsigned bz, unsigned shared)
+static CUresult launch_plain(CUfunction f, unsigned gx, unsigned gy, unsigned gz,
+			     unsigned bx, unsigned by, unsigned bz, unsigned shared)
 {
 	return cuLaunchKernel(f, gx, gy, gz, bx, by, bz, shared, NULL, NULL, NULL);
 }
@@ -121,8 +123,8 @@ static void any_other_kernel_takes_its_time_and_is_counted(void)
 	void *params[] = { &a, &b, &c };
 	const struct simgpu_client *x, *y;
 
-	OK(cuLaunchKernel(code_function(module, "unknown_one"), 8, 2, 1, 128, 1, 1, 0, NULL,
-			  params, NULL));
+	OK(cuLaunchKernel(code_function(module, "unknown_one"), 8, 2, 1, 128, 1, 1, 0,
+			  NULL, params, NULL));
 	OK(launch_plain(plain, 1, 1, 1, 1, 1, 1, 0));
 	OK(cuCtxSynchronize());
 	after = simgpu_truth(monitor);
@@ -140,11 +142,13 @@ static void any_other_kernel_takes_its_time_and_is_counted(void)
 static void dimensions_have_limits(void)
 {
 	static const unsigned wrong[][6] = {
-		{ 0, 1, 1, 1, 1, 1 },     { 1, 0, 1, 1, 1, 1 },     { 1, 1, 0, 1, 1, 1 },
-		{ 1, 1, 1, 0, 1, 1 },     { 1, 1, 1, 1, 0, 1 },     { 1, 1, 1, 1, 1, 0 },
-		{ 1u << 31, 1, 1, 1, 1, 1 }, { 1, 65536, 1, 1, 1, 1 }, { 1, 1, 65536, 1, 1, 1 },
-		{ 1, 1, 1, 1025, 1, 1 },  { 1, 1, 1, 1, 1025, 1 },  { 1, 1, 1, 1, 1, 65 },
-		{ 1, 1, 1, 32, 32, 2 },   { 1, 1, 1, 1u << 31, 2, 1 },
+		{ 0, 1, 1, 1, 1, 1 },	     { 1, 0, 1, 1, 1, 1 },
+		{ 1, 1, 0, 1, 1, 1 },	     { 1, 1, 1, 0, 1, 1 },
+		{ 1, 1, 1, 1, 0, 1 },	     { 1, 1, 1, 1, 1, 0 },
+		{ 1u << 31, 1, 1, 1, 1, 1 }, { 1, 65536, 1, 1, 1, 1 },
+		{ 1, 1, 65536, 1, 1, 1 },    { 1, 1, 1, 1025, 1, 1 },
+		{ 1, 1, 1, 1, 1025, 1 },     { 1, 1, 1, 1, 1, 65 },
+		{ 1, 1, 1, 32, 32, 2 },	     { 1, 1, 1, 1u << 31, 2, 1 },
 	};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
@@ -165,7 +169,8 @@ static void shared_memory_beyond_48_kib_is_asked_for_first(void)
 	f = code_function(own, "plain");
 	OK(launch_plain(f, 1, 1, 1, 1, 1, 1, 48 << 10));
 	IS(CUDA_ERROR_INVALID_VALUE, launch_plain(f, 1, 1, 1, 1, 1, 1, (48 << 10) + 1));
-	OK(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 100 << 10));
+	OK(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+			      100 << 10));
 	OK(launch_plain(f, 1, 1, 1, 1, 1, 1, 100 << 10));
 	IS(CUDA_ERROR_INVALID_VALUE, launch_plain(f, 1, 1, 1, 1, 1, 1, (100 << 10) + 1));
 	OK(cuModuleUnload(own));
@@ -176,7 +181,8 @@ static void a_block_larger_than_the_kernel_allows_is_out_of_resources(void)
 	CUfunction bounded = code_function(module, "at_most_64");
 
 	OK(launch_plain(bounded, 1, 1, 1, 64, 1, 1, 0));
-	IS(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, launch_plain(bounded, 1, 1, 1, 65, 1, 1, 0));
+	IS(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
+	   launch_plain(bounded, 1, 1, 1, 65, 1, 1, 0));
 }
 
 static void invented_handles_are_refused(void)
@@ -187,8 +193,8 @@ static void invented_handles_are_refused(void)
 	IS(CUDA_ERROR_INVALID_HANDLE,
 	   launch_plain((CUfunction)module, 1, 1, 1, 1, 1, 1, 0));
 	IS(CUDA_ERROR_INVALID_HANDLE,
-	   cuLaunchKernel(plain, 1, 1, 1, 1, 1, 1, 0, (CUstream)(uintptr_t)0x1234567, NULL,
-			  NULL));
+	   cuLaunchKernel(plain, 1, 1, 1, 1, 1, 1, 0, (CUstream)(uintptr_t)0x1234567,
+			  NULL, NULL));
 }
 
 static void function_and_stream_must_be_of_one_context(void)
@@ -204,6 +210,25 @@ static void function_and_stream_must_be_of_one_context(void)
 	OK(cuCtxDestroy(other));
 	OK(cuCtxSetCurrent(ctx));
 	OK(launch_plain(plain, 1, 1, 1, 1, 1, 1, 0));
+}
+
+static void a_large_kernel_runs_beside_a_small_one_that_waits(void)
+{
+	uint32_t *word = code_pinned(1);
+	CUstream small = NULL, large = NULL;
+
+	OK(cuStreamCreate(&small, CU_STREAM_NON_BLOCKING));
+	OK(cuStreamCreate(&large, CU_STREAM_NON_BLOCKING));
+	OK(code_spin_word(spin_word, small, code_address(word), 1));
+	OK(cuLaunchKernel(plain, 100000, 1, 1, 256, 1, 1, 0, large, NULL, NULL));
+	OK(cuMemsetD8Async(memory, 0, 64, large));
+	OK(cuStreamSynchronize(large));
+	IS(CUDA_ERROR_NOT_READY, cuStreamQuery(small));
+	code_store(word, 1);
+	OK(cuStreamSynchronize(small));
+	OK(cuStreamDestroy(small));
+	OK(cuStreamDestroy(large));
+	OK(cuMemFreeHost(word));
 }
 
 /* ---- cooperative ---- */
@@ -356,6 +381,37 @@ static void an_event_of_a_launch_is_recorded_behind_the_kernel(void)
 	OK(cuMemFreeHost(word));
 }
 
+static void a_captured_launch_runs_when_its_graph_is_launched(void)
+{
+	CUlaunchConfig config = shape(1, 1, NULL, 0);
+	CUgraphExec exec = NULL;
+	CUstream stream = NULL;
+	CUgraph graph = NULL;
+	uint32_t value = 1, got = 0;
+	uint64_t n = 1;
+	void *params[] = { &memory, &value, &n };
+
+	OK(cuMemsetD8(memory, 0, 4));
+	OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+	config.hStream = stream;
+	OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
+	OK(cuLaunchKernelEx(&config, fill, params, NULL));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuLaunchKernel(fill, 0, 1, 1, 1, 1, 1, 0, stream, params, NULL));
+	OK(cuStreamEndCapture(stream, &graph));
+	value = 2; /* the argument was copied */
+	OK(cuGraphInstantiate(&exec, graph, 0));
+	OK(cuMemcpyDtoH(&got, memory, 4));
+	CU_ASSERT_EQUAL(got, 0);
+	OK(cuGraphLaunch(exec, stream));
+	OK(cuStreamSynchronize(stream));
+	OK(cuMemcpyDtoH(&got, memory, 4));
+	CU_ASSERT_EQUAL(got, 1);
+	OK(cuGraphExecDestroy(exec));
+	OK(cuGraphDestroy(graph));
+	OK(cuStreamDestroy(stream));
+}
+
 /* ---- the old way ---- */
 
 static void a_function_carries_block_and_arguments_along(void)
@@ -393,7 +449,8 @@ static void the_old_way_checks_what_it_is_given(void)
 	static char large[8192];
 
 	IS(CUDA_ERROR_INVALID_VALUE, cuFuncSetBlockShape(fill, 0, 1, 1));
-	IS(CUDA_ERROR_INVALID_VALUE, cuFuncSetBlockShape(fill, 1 << 16, 1 << 16, 1 << 16));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuFuncSetBlockShape(fill, 1 << 16, 1 << 16, 1 << 16));
 	IS(CUDA_ERROR_INVALID_VALUE, cuParamSetSize(fill, 1 << 20));
 	IS(CUDA_ERROR_INVALID_VALUE, cuParamSetv(fill, -4, large, 4));
 	IS(CUDA_ERROR_INVALID_VALUE, cuParamSetv(fill, 0, large, sizeof(large)));
@@ -451,6 +508,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_block_larger_than_the_kernel_allows_is_out_of_resources),
 		UNIT_TEST(invented_handles_are_refused),
 		UNIT_TEST(function_and_stream_must_be_of_one_context),
+		UNIT_TEST(a_large_kernel_runs_beside_a_small_one_that_waits),
 		UNIT_TEST(a_cooperative_launch_fits_on_the_device_as_a_whole),
 		UNIT_TEST(a_launch_over_one_device_is_a_cooperative_one),
 		UNIT_TEST(an_ex_launch_computes_like_a_plain_one),
@@ -458,6 +516,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(clusters_divide_the_grid_and_hold_eight_blocks),
 		UNIT_TEST(a_cluster_that_a_function_requires_binds_all_launches),
 		UNIT_TEST(an_event_of_a_launch_is_recorded_behind_the_kernel),
+		UNIT_TEST(a_captured_launch_runs_when_its_graph_is_launched),
 		UNIT_TEST(a_function_carries_block_and_arguments_along),
 		UNIT_TEST(the_old_way_checks_what_it_is_given),
 		UNIT_TEST(null_is_another_stream_for_the_twin_of_each_thread),

@@ -8,7 +8,8 @@
 
 #include "code_kernels.h"
 
-#define PTX_MANAGED ".visible .global .attribute(.managed) .align 4 .u32 everywhere = 11;\n"
+#define PTX_MANAGED \
+	".visible .global .attribute(.managed) .align 4 .u32 everywhere = 11;\n"
 
 static CUcontext ctx;
 static CUlibrary library;
@@ -149,7 +150,8 @@ static void a_kernel_has_one_function_in_each_context(void)
 
 static void attributes_of_a_kernel_hold_unless_the_function_has_its_own(void)
 {
-	const CUfunction_attribute dynamic = CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+	const CUfunction_attribute dynamic =
+		CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
 	CUkernel found = kernel("plain");
 	CUfunction function = NULL;
 	int value = 0;
@@ -180,8 +182,8 @@ static void occupancy_is_told_for_kernels(void)
 	CUkernel found = kernel("plain");
 	int number = 0;
 
-	OK(cuKernelSetAttribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 100 << 10,
-				found, 0));
+	OK(cuKernelSetAttribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+				100 << 10, found, 0));
 	OK(cuOccupancyMaxActiveBlocksPerMultiprocessor(&number, (CUfunction)found, 64,
 						       100 << 10));
 	CU_ASSERT_EQUAL(number, 2);
@@ -248,7 +250,8 @@ static void dead_and_invented_handles_are_refused(void)
 
 static void options_and_images_are_checked(void)
 {
-	CUlibraryOption preserved = CU_LIBRARY_BINARY_IS_PRESERVED, wrong = CU_LIBRARY_NUM_OPTIONS;
+	CUlibraryOption preserved = CU_LIBRARY_BINARY_IS_PRESERVED,
+			wrong = CU_LIBRARY_NUM_OPTIONS;
 	void *value = (void *)1;
 	CUlibrary own = NULL;
 

@@ -33,8 +33,8 @@ static void destroy(void)
 
 static CUresult add(CUjitInputType type, const void *data, size_t bytes)
 {
-	return cuLinkAddData(state, type, (void *)(uintptr_t)data, bytes, "a part", 0, NULL,
-			     NULL);
+	return cuLinkAddData(state, type, (void *)(uintptr_t)data, bytes, "a part", 0,
+			     NULL, NULL);
 }
 
 static CUresult add_ptx(const char *ptx)
@@ -152,6 +152,8 @@ static void an_image_can_be_an_input_again(void)
 	free(all);
 }
 
+static const unsigned char fatbin_magic[4] = { 0x50, 0xed, 0x55, 0xba };
+
 /* A fat binary of one entry that holds this PTX, as nvcc puts into objects. */
 static size_t fat_binary(unsigned char *out, const char *ptx)
 {
@@ -160,12 +162,14 @@ static size_t fat_binary(unsigned char *out, const char *ptx)
 	const uint32_t header_bytes = 64;
 
 	memset(out, 0, 16 + body);
-	memcpy(out, "\x50\xed\x55\xba\x01\x00\x10\x00", 8);
+	memcpy(out, fatbin_magic, sizeof(fatbin_magic));
+	out[4] = 1;  /* version */
+	out[6] = 16; /* bytes of this header */
 	memcpy(out + 8, &body, 8);
 	out[16] = 1; /* PTX */
 	memcpy(out + 20, &header_bytes, 4);
 	memcpy(out + 24, &text, 8);
-	strcpy((char *)out + 80, ptx);
+	memcpy(out + 80, ptx, strlen(ptx));
 	return 16 + body;
 }
 
@@ -176,10 +180,11 @@ static void device_code_is_found_in_objects_and_archives(void)
 	void *image;
 
 	memset(object, 0x55, sizeof(object));
-	memcpy(object + 10, "\x50\xed\x55\xba", 4); /* looks like one, and is none */
+	/* looks like one, and is none */
+	memcpy(object + 10, fatbin_magic, sizeof(fatbin_magic));
 	at += fat_binary(object + at, PTX_HEAD PTX_FILL);
 	at += 3;
-	at += fat_binary(object + at, PTX_HEAD PTX_REDUCE);
+	fat_binary(object + at, PTX_HEAD PTX_REDUCE);
 	OK(add(CU_JIT_INPUT_LIBRARY, object, sizeof(object)));
 	OK(add(CU_JIT_INPUT_OBJECT, "no device code at all", 20));
 	image = complete(&bytes);
@@ -217,8 +222,8 @@ static void wrong_inputs_are_refused_and_logged(void)
 	char broken[] = ".version 7.0\n.entry {{{";
 
 	OK(cuLinkCreate(3, options, values, &own));
-	IS(CUDA_ERROR_INVALID_PTX,
-	   cuLinkAddData(own, CU_JIT_INPUT_PTX, broken, sizeof(broken), NULL, 0, NULL, NULL));
+	IS(CUDA_ERROR_INVALID_PTX, cuLinkAddData(own, CU_JIT_INPUT_PTX, broken,
+						 sizeof(broken), NULL, 0, NULL, NULL));
 	CU_ASSERT_NOT_EQUAL(strlen(error), 0);
 	OK(cuLinkDestroy(own));
 	IS(CUDA_ERROR_INVALID_IMAGE, add(CU_JIT_INPUT_CUBIN, "certainly no cubin", 18));
@@ -236,7 +241,8 @@ static void states_and_outputs_are_checked(void)
 
 	IS(CUDA_ERROR_INVALID_VALUE, cuLinkCreate(0, NULL, NULL, NULL));
 	IS(CUDA_ERROR_INVALID_VALUE, cuLinkCreate(1, NULL, NULL, &own));
-	IS(CUDA_ERROR_INVALID_VALUE, cuLinkComplete(state, &image, &bytes)); /* of nothing */
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuLinkComplete(state, &image, &bytes)); /* of nothing */
 	OK(add_ptx(PTX_ALL));
 	IS(CUDA_ERROR_INVALID_VALUE, cuLinkComplete(state, NULL, &bytes));
 	IS(CUDA_ERROR_INVALID_HANDLE, cuLinkComplete(invented, &image, &bytes));

@@ -8,10 +8,14 @@
 #include "code_kernels.h"
 
 /* The versions that cuda.h renames, and the per-thread twins. */
-CUresult cuStreamWaitValue32_v2_ptsz(CUstream s, CUdeviceptr at, cuuint32_t v, unsigned f);
-CUresult cuStreamWaitValue64_v2_ptsz(CUstream s, CUdeviceptr at, cuuint64_t v, unsigned f);
-CUresult cuStreamWriteValue32_v2_ptsz(CUstream s, CUdeviceptr at, cuuint32_t v, unsigned f);
-CUresult cuStreamWriteValue64_v2_ptsz(CUstream s, CUdeviceptr at, cuuint64_t v, unsigned f);
+CUresult cuStreamWaitValue32_v2_ptsz(CUstream s, CUdeviceptr at, cuuint32_t v,
+				     unsigned f);
+CUresult cuStreamWaitValue64_v2_ptsz(CUstream s, CUdeviceptr at, cuuint64_t v,
+				     unsigned f);
+CUresult cuStreamWriteValue32_v2_ptsz(CUstream s, CUdeviceptr at, cuuint32_t v,
+				      unsigned f);
+CUresult cuStreamWriteValue64_v2_ptsz(CUstream s, CUdeviceptr at, cuuint64_t v,
+				      unsigned f);
 CUresult cuStreamBatchMemOp_v2_ptsz(CUstream s, unsigned n, CUstreamBatchMemOpParams *ops,
 				    unsigned f);
 CUresult cuStreamWaitValue32_ptsz(CUstream s, CUdeviceptr at, cuuint32_t v, unsigned f);
@@ -36,7 +40,8 @@ static int open_all(void)
 	    cuStreamCreate(&a, CU_STREAM_NON_BLOCKING) != CUDA_SUCCESS ||
 	    cuStreamCreate(&b, CU_STREAM_NON_BLOCKING) != CUDA_SUCCESS ||
 	    cuMemAlloc(&memory, 4096) != CUDA_SUCCESS ||
-	    cuMemHostAlloc((void **)&pinned, PINNED_WORDS * sizeof(*pinned), 0) != CUDA_SUCCESS)
+	    cuMemHostAlloc((void **)&pinned, PINNED_WORDS * sizeof(*pinned), 0) !=
+		    CUDA_SUCCESS)
 		return -1;
 	fill = code_function(module, "gpushim_fill_u32");
 	spin_word = code_function(module, "gpushim_spin_word");
@@ -121,12 +126,15 @@ static void conditions_hold_as_documented(void)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		CUresult expected32 = cases[i].holds32 ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
-		CUresult expected64 = cases[i].holds64 ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY;
+		CUresult expected32 = cases[i].holds32 ? CUDA_SUCCESS
+						       : CUDA_ERROR_NOT_READY;
+		CUresult expected64 = cases[i].holds64 ? CUDA_SUCCESS
+						       : CUDA_ERROR_NOT_READY;
 
 		OK(cuStreamWriteValue64(a, memory, cases[i].word, 0));
 		OK(cuStreamSynchronize(a));
-		OK(cuStreamWaitValue32(a, memory, (uint32_t)cases[i].value, cases[i].flags));
+		OK(cuStreamWaitValue32(a, memory, (uint32_t)cases[i].value,
+				       cases[i].flags));
 		OK(cuStreamWaitValue64(b, memory, cases[i].value, cases[i].flags));
 		/* What holds is over at once, */
 		if (cases[i].holds32)
@@ -210,7 +218,8 @@ static void a_batch_is_done_in_its_order(void)
 {
 	CUstreamBatchMemOpParams ops[5] = {
 		operation(CU_STREAM_MEM_OP_WRITE_VALUE_32, memory, 3, 0),
-		operation(CU_STREAM_MEM_OP_WAIT_VALUE_32, memory, 3, CU_STREAM_WAIT_VALUE_EQ),
+		operation(CU_STREAM_MEM_OP_WAIT_VALUE_32, memory, 3,
+			  CU_STREAM_WAIT_VALUE_EQ),
 		operation(CU_STREAM_MEM_OP_WRITE_VALUE_64, memory, 0x700000004ull, 0),
 		operation(CU_STREAM_MEM_OP_WAIT_VALUE_64, memory, 0x700000004ull,
 			  CU_STREAM_WAIT_VALUE_EQ),
@@ -242,6 +251,29 @@ static void a_batch_with_one_wrong_operation_does_nothing(void)
 	IS(CUDA_ERROR_INVALID_VALUE, cuStreamBatchMemOp(a, 256, ops, 0));
 	IS(CUDA_ERROR_INVALID_VALUE, cuStreamBatchMemOp(a, 1, NULL, 0));
 	IS(CUDA_ERROR_INVALID_VALUE, cuStreamBatchMemOp(a, 1, ops, 1));
+}
+
+static void captured_operations_are_done_by_the_graph(void)
+{
+	CUstreamBatchMemOpParams op = operation(CU_STREAM_MEM_OP_WRITE_VALUE_32,
+						memory + 4, 2, 0);
+	CUgraphExec exec = NULL;
+	CUgraph graph = NULL;
+
+	OK(cuStreamBeginCapture(a, CU_STREAM_CAPTURE_MODE_GLOBAL));
+	OK(cuStreamWaitValue32(a, code_address(pinned), 1, CU_STREAM_WAIT_VALUE_EQ));
+	OK(cuStreamWriteValue32(a, memory, 1, 0));
+	OK(cuStreamBatchMemOp(a, 1, &op, 0));
+	OK(cuStreamEndCapture(a, &graph));
+	OK(cuGraphInstantiate(&exec, graph, 0));
+	OK(cuGraphLaunch(exec, a));
+	IS(CUDA_ERROR_NOT_READY, cuStreamQuery(a));
+	code_store(pinned, 1);
+	OK(cuStreamSynchronize(a));
+	CU_ASSERT_EQUAL(on_device(0), 1);
+	CU_ASSERT_EQUAL(on_device(1), 2);
+	OK(cuGraphExecDestroy(exec));
+	OK(cuGraphDestroy(graph));
 }
 
 /* ---- what is refused ---- */
@@ -279,8 +311,8 @@ static void flags_and_streams_are_checked(void)
 
 static void twins_use_the_stream_of_the_thread(void)
 {
-	CUstreamBatchMemOpParams op =
-		operation(CU_STREAM_MEM_OP_WRITE_VALUE_32, memory + 32, 6, 0);
+	CUstreamBatchMemOpParams op = operation(CU_STREAM_MEM_OP_WRITE_VALUE_32,
+						memory + 32, 6, 0);
 
 	/* The legacy stream stands still meanwhile. */
 	OK(cuStreamWaitValue32(CU_STREAM_LEGACY, code_address(pinned), 1, 0));
@@ -319,6 +351,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(registered_memory_of_the_program_can_be_waited_for),
 		UNIT_TEST(a_batch_is_done_in_its_order),
 		UNIT_TEST(a_batch_with_one_wrong_operation_does_nothing),
+		UNIT_TEST(captured_operations_are_done_by_the_graph),
 		UNIT_TEST(words_lie_aligned_in_memory_of_the_device),
 		UNIT_TEST(flags_and_streams_are_checked),
 		UNIT_TEST(twins_use_the_stream_of_the_thread),

@@ -63,7 +63,8 @@ static void a_module_of_ptx_has_the_functions_that_stand_in_it(void)
 	OK(cuFuncGetName(&name, function));
 	CU_ASSERT_TRUE(name && strcmp(name, "unknown_one") == 0);
 	CU_ASSERT_PTR_EQUAL(code_function(module, "unknown_one"), function);
-	IS(CUDA_ERROR_NOT_FOUND, cuModuleGetFunction(&function, module, "no_such_kernel"));
+	IS(CUDA_ERROR_NOT_FOUND,
+	   cuModuleGetFunction(&function, module, "no_such_kernel"));
 	OK(cuModuleUnload(module));
 }
 
@@ -149,7 +150,8 @@ static void variables_have_their_initial_values_each_time(void)
 		OK(cuMemsetD8(at, 0xff, bytes)); /* must not shine through next time */
 		IS(CUDA_ERROR_INVALID_VALUE, cuMemcpyDtoH(blank, at, bytes + 256));
 		IS(CUDA_ERROR_NOT_FOUND, cuModuleGetGlobal(&at, &bytes, module, "plain"));
-		IS(CUDA_ERROR_INVALID_VALUE, cuModuleGetGlobal(NULL, NULL, module, "table"));
+		IS(CUDA_ERROR_INVALID_VALUE,
+		   cuModuleGetGlobal(NULL, NULL, module, "table"));
 		OK(cuModuleUnload(module));
 	}
 	IS(CUDA_ERROR_INVALID_VALUE, cuMemcpyDtoH(&counter, at, 4));
@@ -238,12 +240,14 @@ static void enumerated_functions_are_loaded_when_asked_or_launched(void)
 	OK(cuFuncIsLoaded(&state, functions[0]));
 	CU_ASSERT_EQUAL(state, CU_FUNCTION_LOADING_STATE_UNLOADED);
 	IS(CUDA_ERROR_FUNCTION_NOT_LOADED,
-	   cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, functions[0]));
+	   cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK,
+			      functions[0]));
 	OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, functions[0]));
 	OK(cuFuncLoad(functions[0]));
 	OK(cuFuncIsLoaded(&state, functions[0]));
 	CU_ASSERT_EQUAL(state, CU_FUNCTION_LOADING_STATE_LOADED);
-	OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, functions[0]));
+	OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK,
+			      functions[0]));
 	CU_ASSERT_EQUAL(value, 1024);
 	IS(CUDA_ERROR_INVALID_VALUE, cuModuleEnumerateFunctions(NULL, 1, module));
 	OK(cuModuleUnload(module));
@@ -263,9 +267,11 @@ static void attributes_say_what_the_image_says(void)
 	CU_ASSERT_EQUAL(value, 90);
 	OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_CONST_SIZE_BYTES, bounded));
 	CU_ASSERT_EQUAL(value, 16);
-	OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bounded));
+	OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+			      bounded));
 	CU_ASSERT_EQUAL(value, 48 << 10);
-	IS(CUDA_ERROR_INVALID_VALUE, cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX, bounded));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX, bounded));
 	IS(CUDA_ERROR_INVALID_VALUE,
 	   cuFuncGetAttribute(NULL, CU_FUNC_ATTRIBUTE_NUM_REGS, bounded));
 	OK(cuModuleUnload(module));
@@ -275,7 +281,8 @@ static void attributes_are_set_within_their_limits(void)
 {
 	CUmodule module = load(PTX_ALL);
 	CUfunction f = code_function(module, "plain");
-	const CUfunction_attribute dynamic = CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+	const CUfunction_attribute dynamic =
+		CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
 	int value = 0;
 
 	OK(cuFuncSetAttribute(f, dynamic, 227 << 10));
@@ -283,7 +290,8 @@ static void attributes_are_set_within_their_limits(void)
 	CU_ASSERT_EQUAL(value, 227 << 10);
 	IS(CUDA_ERROR_INVALID_VALUE, cuFuncSetAttribute(f, dynamic, (227 << 10) + 1));
 	IS(CUDA_ERROR_INVALID_VALUE, cuFuncSetAttribute(f, dynamic, -1));
-	IS(CUDA_ERROR_INVALID_VALUE, cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_NUM_REGS, 16));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_NUM_REGS, 16));
 	IS(CUDA_ERROR_INVALID_VALUE, cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX, 1));
 	OK(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 50));
 	OK(cuFuncSetCacheConfig(f, CU_FUNC_CACHE_PREFER_L1));
@@ -301,8 +309,8 @@ static void unloading_waits_for_the_kernels_that_run(void)
 	CUstream stream = NULL;
 
 	OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
-	OK(cuLaunchKernel(code_function(module, "gpushim_spin_ns"), 1, 1, 1, 1, 1, 1, 0, stream,
-			  params, NULL));
+	OK(cuLaunchKernel(code_function(module, "gpushim_spin_ns"), 1, 1, 1, 1, 1, 1, 0,
+			  stream, params, NULL));
 	OK(cuModuleUnload(module));
 	OK(cuStreamQuery(stream));
 	OK(cuStreamDestroy(stream));
@@ -314,8 +322,8 @@ static void loading_variables_does_not_wait_for_kernels(void)
 	uint32_t *word = code_pinned(1), value = 0;
 	CUdeviceptr at = 0;
 
-	OK(code_spin_word(code_function(module, "gpushim_spin_word"), NULL, code_address(word),
-			  1));
+	OK(code_spin_word(code_function(module, "gpushim_spin_word"), NULL,
+			  code_address(word), 1));
 	OK(cuModuleLoadData(&second, PTX_HEAD PTX_GLOBALS));
 	IS(CUDA_ERROR_NOT_READY, cuStreamQuery(NULL));
 	code_store(word, 1);
@@ -361,7 +369,8 @@ static void texture_and_surface_references_are_found_by_name(void)
 	IS(CUDA_ERROR_NOT_FOUND, cuModuleGetTexRef(&texture, module, "canvas"));
 	IS(CUDA_ERROR_NOT_FOUND, cuModuleGetSurfRef(&surface, module, "nowhere"));
 	IS(CUDA_ERROR_INVALID_VALUE, cuModuleGetTexRef(NULL, module, "image"));
-	OK(cuParamSetTexRef(code_function(module, "plain"), CU_PARAM_TR_DEFAULT, texture));
+	OK(cuParamSetTexRef(code_function(module, "plain"), CU_PARAM_TR_DEFAULT,
+			    texture));
 	OK(cuModuleUnload(module));
 	IS(CUDA_ERROR_INVALID_HANDLE, cuModuleGetTexRef(&texture, module, "image"));
 }
@@ -373,6 +382,24 @@ static void a_module_needs_a_context(void)
 	OK(cuCtxSetCurrent(NULL));
 	IS(CUDA_ERROR_INVALID_CONTEXT, cuModuleLoadData(&module, PTX_ALL));
 	OK(cuCtxSetCurrent(ctx));
+}
+
+static void a_capture_in_global_mode_forbids_loading(void)
+{
+	CUstream stream = NULL;
+	CUmodule module = NULL;
+	CUgraph graph = NULL;
+
+	OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+	OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+	module = load(PTX_ALL);
+	OK(cuModuleUnload(module));
+	OK(cuStreamEndCapture(stream, &graph));
+	OK(cuGraphDestroy(graph));
+	OK(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
+	IS(CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, cuModuleLoadData(&module, PTX_ALL));
+	IS(CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, cuStreamEndCapture(stream, &graph));
+	OK(cuStreamDestroy(stream));
 }
 
 static void a_module_is_loaded_from_a_file(void)
@@ -392,8 +419,10 @@ static void a_module_is_loaded_from_a_file(void)
 static void compiler_logs_are_answered(void)
 {
 	char info[64] = "x", error[128] = "x";
-	CUjit_option options[] = { CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES,
-				   CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES,
+	CUjit_option options[] = { CU_JIT_INFO_LOG_BUFFER,
+				   CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES,
+				   CU_JIT_ERROR_LOG_BUFFER,
+				   CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES,
 				   CU_JIT_MAX_REGISTERS };
 	void *values[] = { info, (void *)sizeof(info), error, (void *)sizeof(error),
 			   (void *)32 };
@@ -412,7 +441,8 @@ static void compiler_logs_are_answered(void)
 	CU_ASSERT_NOT_EQUAL(strlen(error), 0);
 	CU_ASSERT_EQUAL((size_t)values[3], strlen(error));
 	IS(CUDA_ERROR_INVALID_VALUE, cuModuleLoadDataEx(&module, PTX_ALL, 1, NULL, NULL));
-	IS(CUDA_ERROR_INVALID_VALUE, cuModuleLoadDataEx(&module, PTX_ALL, 1, &wrong, values));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuModuleLoadDataEx(&module, PTX_ALL, 1, &wrong, values));
 }
 
 const struct unit_suite unit_suite = {
@@ -437,6 +467,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_context_takes_its_modules_with_it),
 		UNIT_TEST(texture_and_surface_references_are_found_by_name),
 		UNIT_TEST(a_module_needs_a_context),
+		UNIT_TEST(a_capture_in_global_mode_forbids_loading),
 		UNIT_TEST(a_module_is_loaded_from_a_file),
 		UNIT_TEST(compiler_logs_are_answered),
 	},

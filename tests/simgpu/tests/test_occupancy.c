@@ -20,16 +20,17 @@ static int open_all(void)
 		".visible .entry shares_40k() { .shared .align 4 .b8 s[40960]; }\n";
 
 	if (code_open(&ctx) != 0 || cuModuleLoadData(&module, ptx) != CUDA_SUCCESS ||
-	    cuDeviceGetAttribute(&multiprocessors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+	    cuDeviceGetAttribute(&multiprocessors,
+				 CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
 				 0) != CUDA_SUCCESS)
 		return -1;
 	plain = code_function(module, "plain");
 	bounded = code_function(module, "at_most_64");
 	shared = code_function(module, "shares_40k");
 	return cuFuncSetAttribute(plain, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-				  227 * KIB) == CUDA_SUCCESS ?
-		       0 :
-		       -1;
+				  227 * KIB) == CUDA_SUCCESS
+		       ? 0
+		       : -1;
 }
 
 static int close_all(void)
@@ -81,8 +82,9 @@ static void the_largest_block_that_fills_a_multiprocessor_is_proposed(void)
 	CU_ASSERT_EQUAL(grid, 8 * multiprocessors);
 	OK(cuOccupancyMaxPotentialBlockSize(&grid, &size, bounded, NULL, 0, 0));
 	CU_ASSERT_EQUAL(size, 64);
-	OK(cuOccupancyMaxPotentialBlockSizeWithFlags(&grid, &size, plain, NULL, 150 * KIB, 0,
-						     CU_OCCUPANCY_DISABLE_CACHING_OVERRIDE));
+	OK(cuOccupancyMaxPotentialBlockSizeWithFlags(
+		&grid, &size, plain, NULL, 150 * KIB, 0,
+		CU_OCCUPANCY_DISABLE_CACHING_OVERRIDE));
 	CU_ASSERT_EQUAL(size, 1024);
 	CU_ASSERT_EQUAL(grid, multiprocessors);
 }
@@ -97,7 +99,8 @@ static void shared_memory_may_depend_on_the_block(void)
 	int grid = -1, size = -1;
 
 	/* 448 threads with 224 KiB fill it best: 225 KiB of 228. */
-	OK(cuOccupancyMaxPotentialBlockSize(&grid, &size, plain, half_kib_per_thread, 0, 0));
+	OK(cuOccupancyMaxPotentialBlockSize(&grid, &size, plain, half_kib_per_thread, 0,
+					    0));
 	CU_ASSERT_EQUAL(size, 448);
 	CU_ASSERT_EQUAL(grid, multiprocessors);
 }
@@ -161,9 +164,10 @@ static void arguments_are_checked(void)
 	   cuOccupancyMaxActiveBlocksPerMultiprocessor(NULL, plain, 64, 0));
 	IS(CUDA_ERROR_INVALID_VALUE,
 	   cuOccupancyMaxActiveBlocksPerMultiprocessor(&number, plain, 0, 0));
-	IS(CUDA_ERROR_INVALID_VALUE,
-	   cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(&number, plain, 64, 0, 2));
-	OK(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(&number, plain, 64, 0, 1));
+	IS(CUDA_ERROR_INVALID_VALUE, cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
+					     &number, plain, 64, 0, 2));
+	OK(cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(&number, plain, 64, 0,
+								1));
 	IS(CUDA_ERROR_INVALID_HANDLE,
 	   cuOccupancyMaxActiveBlocksPerMultiprocessor(&number, NULL, 64, 0));
 	IS(CUDA_ERROR_INVALID_VALUE,

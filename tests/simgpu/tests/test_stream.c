@@ -410,6 +410,36 @@ static void each_thread_has_a_default_stream_of_its_own(void)
 	}
 }
 
+/* What programs built with a default stream per thread call. */
+CUresult cuStreamGetId_ptsz(CUstream stream, unsigned long long *id);
+CUresult cuStreamQuery_ptsz(CUstream stream);
+CUresult cuStreamSynchronize_ptsz(CUstream stream);
+CUresult cuEventRecord_ptsz(CUevent event, CUstream stream);
+
+static void names_with_ptsz_mean_the_threads_own_stream(void)
+{
+	unsigned long long own = 0, id = 0, legacy = 0;
+	struct gate gate;
+	CUevent event;
+
+	GPU_OK(cuStreamGetId(CU_STREAM_PER_THREAD, &own));
+	GPU_OK(cuStreamGetId(NULL, &legacy));
+	GPU_OK(cuStreamGetId_ptsz(NULL, &id));
+	CU_ASSERT_EQUAL(id, own);
+	GPU_OK(cuStreamGetId_ptsz(CU_STREAM_LEGACY, &id));
+	CU_ASSERT_EQUAL(id, legacy);
+	GPU_OK(cuEventCreate(&event, 0));
+	gate = gate_close(CU_STREAM_PER_THREAD);
+	GPU_IS(cuStreamQuery_ptsz(NULL), CUDA_ERROR_NOT_READY);
+	GPU_OK(cuEventRecord_ptsz(event, NULL));
+	GPU_IS(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+	gate_open(&gate);
+	GPU_OK(cuStreamSynchronize_ptsz(NULL));
+	GPU_OK(cuEventQuery(event));
+	gate_free(&gate);
+	GPU_OK(cuEventDestroy(event));
+}
+
 static void threads_that_end_give_their_streams_back(void)
 {
 	struct own_stream own = { .ctx = ctx };
@@ -551,6 +581,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_destroyed_stream_does_its_work_to_the_end),
 		UNIT_TEST(the_legacy_stream_waits_for_blocking_streams_and_not_for_others),
 		UNIT_TEST(each_thread_has_a_default_stream_of_its_own),
+		UNIT_TEST(names_with_ptsz_mean_the_threads_own_stream),
 		UNIT_TEST(threads_that_end_give_their_streams_back),
 		UNIT_TEST(a_stream_waits_for_an_event_of_another),
 		UNIT_TEST(waits_take_known_flags_and_events_only),
