@@ -30,6 +30,7 @@ books --until 'client("ffmpeg").kernels > 10 and not client("ffmpeg").gone' \
 	'device.contexts >= 2'
 wait $ffmpeg || fail "ffmpeg ended with exit status $? beside numba."
 end_tenant
+echo "numba: $tenant_words."
 
 [ "$(grep -vc '^#' gpu)" = $frames ] || fail "ffmpeg did not give $frames frames."
 diff cpu gpu || fail "ffmpeg's frames are not the same after a visit to the device."

@@ -46,7 +46,7 @@ keep_device() {
 	local line pipe
 	exec {pipe}< <(exec "$BUILD/bin/simgpu" hold)
 	kill_at_exit $!
-	read -r -u "$pipe" line || fail "The simulated device did not start."
+	read -r -t 60 -u "$pipe" line || fail "The simulated device did not start."
 }
 
 # start_tenant ARGUMENT...: numba_tenant.py beside us. Returns when it is ready, with its
@@ -60,17 +60,16 @@ start_tenant() {
 	exec {tenant_in}>"$TMPDIR/tenant"
 	rm "$TMPDIR/tenant"
 	kill_at_exit "$tenant_pid"
-	read -r -u "$tenant_out" line && [[ $line == ready* ]] ||
+	read -r -t 60 -u "$tenant_out" line && [[ $line == ready* ]] ||
 		fail "The Python program did not get ready: $line"
 }
 
-# end_tenant: prints its last words; fails if they are not that all was right.
+# end_tenant: its last words go to tenant_words; fails if they are not that all was right.
+# Not in a subshell, which could not close the descriptor of its parent.
 end_tenant() {
-	local line
 	exec {tenant_in}>&-
-	read -r -u "$tenant_out" line && [[ $line == right* ]] || fail "${line:-The Python \
-program ended without a word.}"
-	echo "$line"
+	read -r -t 60 -u "$tenant_out" tenant_words && [[ $tenant_words == right* ]] ||
+		fail "${tenant_words:-The Python program ended without a word.}"
 }
 
 # books [--settled | --until | --print] EXPRESSION...: see books.py.

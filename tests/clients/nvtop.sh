@@ -49,6 +49,7 @@ books 'client("python3").gpu_ns > 0' \
 	"client('python3').requested >= $mebibytes << 20" \
 	"abs((client('python3').used >> 20) - $shown) < 8"
 end_tenant
+echo "numba: $tenant_words."
 
 gone() {
 	tmux capture-pane -p >"$TMPDIR/screen" && ! grep -qE "^ *$tenant_pid " "$TMPDIR/screen"

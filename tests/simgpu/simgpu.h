@@ -66,7 +66,8 @@ struct simgpu_client {
 	uint64_t gpu_ns[SIMGPU_MAX_DEVICES];    /* SMs held by its contexts while executing */
 	uint64_t kernel_ns[SIMGPU_MAX_DEVICES]; /* sum over kernels; overlap counts twice */
 	uint64_t copy_ns[SIMGPU_MAX_DEVICES];
-	uint64_t kernels, copies, copy_bytes;
+	uint64_t kernels;      /* that have run, those of graphs included */
+	uint64_t copies, copy_bytes; /* of all directions, those on the SMs included */
 	uint64_t graph_launches;
 	uint64_t allocs, frees, refusals; /* allocation requests granted, freed, refused */
 	uint64_t bad_records;  /* ring records the device could not accept */
@@ -78,8 +79,10 @@ struct simgpu_context {
 	uint32_t device;
 	uint32_t gone;
 	uint64_t gpu_ns, kernel_ns, copy_in_ns, copy_out_ns;
-	uint64_t kernels, copies, slices;
-	uint64_t pending; /* operations submitted and not done */
+	uint64_t kernels;     /* operations on the SMs: kernels, memsets, device copies */
+	uint64_t copies;      /* operations of the copy engines */
+	uint64_t slices;      /* times it was given the SMs */
+	uint64_t pending;     /* operations submitted and not done */
 };
 
 /* What a client (0: anyone) used of a device in one sampling period, as NVML's sensors see

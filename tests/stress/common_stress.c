@@ -174,6 +174,8 @@ void stress_pause_us(unsigned us)
 
 /* ---- in children ---- */
 
+const char *const stress_kernels = ex_kernels_ptx;
+
 static bool failed(CUresult res, const char *what)
 {
 	if (res != CUDA_SUCCESS)

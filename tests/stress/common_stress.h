@@ -53,7 +53,9 @@ void stress_pause_us(unsigned us);
 
 /* ---- in children ---- */
 
-/* A context with the kernels of the examples. */
+/* The PTX of the examples. */
+extern const char *const stress_kernels;
+/* A context with its kernels. */
 struct stress_gpu {
 	CUcontext context;
 	CUmodule module;

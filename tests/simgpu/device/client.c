@@ -24,6 +24,24 @@ struct sim_space_map *sim_client_space(struct sim_client *client)
 	return &client->space;
 }
 
+struct sim_client *sim_memory_heir(struct sim_client *going, struct sim_phys *phys)
+{
+	struct sim_client *client;
+	unsigned i;
+
+	for (client = going->server->clients; client != NULL; client = client->next) {
+		if (client == going || client->chan == NULL)
+			continue;
+		for (i = 0; i < client->space.nmaps; i++)
+			if (client->space.maps[i].phys == phys)
+				return client;
+		for (i = 0; i < client->space.nhandles; i++)
+			if (client->space.handles[i].phys == phys)
+				return client;
+	}
+	return NULL;
+}
+
 static void read_name(pid_t pid, char *name, size_t bytes)
 {
 	char path[64];

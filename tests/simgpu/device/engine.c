@@ -259,21 +259,30 @@ static bool schedule_all(struct sim_engine *engine)
 	return found;
 }
 
-/* Lets everything happen that happens at now_ns, in the order of the model. */
+static void ask_enough(struct sim_engine *engine)
+{
+	if (engine->calls.enough)
+		engine->stopped = engine->calls.enough(engine->calls.arg);
+}
+
+/* Lets everything happen that happens at now_ns, in the order of the model, unless it is
+ * stopped: what is left stands in the queues. */
 static void settle(struct sim_engine *engine)
 {
-	for (;;) {
+	while (!engine->stopped) {
 		struct sim_op *op = engine->ended.head;
 
 		if (op) {
 			sim_queue_remove(engine, op);
 			finish(engine, op);
+			ask_enough(engine);
 		} else if (collect_all(engine)) {
 			continue;
 		} else if ((op = engine->arrived.head) ||
 			   ((op = engine->future) && op->submit_ns <= engine->now_ns)) {
 			sim_queue_remove(engine, op);
 			arrive(engine, op);
+			ask_enough(engine);
 		} else if (!schedule_all(engine)) {
 			return;
 		}
@@ -299,24 +308,30 @@ uint64_t sim_engine_next(const struct sim_engine *engine)
 	return next_ns < engine->now_ns ? engine->now_ns : next_ns;
 }
 
-void sim_engine_advance(struct sim_engine *engine, uint64_t until_ns)
+bool sim_engine_advance(struct sim_engine *engine, uint64_t until_ns)
 {
 	uint64_t next_ns;
 
 	assert(!engine->inside);
 	if (until_ns < engine->now_ns)
-		return;
+		return true;
 	engine->inside = true;
+	engine->stopped = false;
 	settle(engine);
-	while ((next_ns = sim_engine_next(engine)) <= until_ns && next_ns != SIM_NEVER) {
+	while (!engine->stopped && (next_ns = sim_engine_next(engine)) <= until_ns &&
+	       next_ns != SIM_NEVER) {
 		engine->now_ns = next_ns;
 		settle(engine);
 	}
-	engine->now_ns = until_ns;
+	if (!engine->stopped)
+		engine->now_ns = until_ns;
 	account_all(engine);
-	poll_all(engine);
-	settle(engine);
+	if (!engine->stopped) {
+		poll_all(engine);
+		settle(engine);
+	}
 	engine->inside = false;
+	return !engine->stopped;
 }
 
 uint64_t sim_engine_now(const struct sim_engine *engine)

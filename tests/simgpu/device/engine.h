@@ -151,7 +151,7 @@ struct sim_engine_config {
 };
 
 struct sim_engine_calls {
-	/* None may be NULL.
+	/* None but enough() may be NULL.
 	 *
 	 * The operation has just ended at now_ns, before its dependents may start: move
 	 * the bytes, write the timestamp. For COPY, KERNEL, INSTANT, SPIN, CLOCK, WAIT.
@@ -170,6 +170,9 @@ struct sim_engine_calls {
 	void (*done)(void *arg, struct sim_op *op, uint64_t now_ns);
 	/* The operation was thrown away with its context; no effect took place. */
 	void (*dropped)(void *arg, struct sim_op *op);
+	/* Asked between any two operations that end or become runnable: whether the
+	 * advance shall stop there, in the middle of an instant even. */
+	bool (*enough)(void *arg);
 	void *arg;
 };
 
@@ -231,8 +234,10 @@ void sim_op_complete(struct sim_engine *engine, struct sim_op *op);
 
 /* Simulates all devices, in one order of events, up to and including until_ns. until_ns
  * in the past is ignored; sim_engine_now() may be given to let work at the present
- * instant happen. Books and stats are exact for until_ns afterwards. */
-void sim_engine_advance(struct sim_engine *engine, uint64_t until_ns);
+ * instant happen. Books and stats are exact for sim_engine_now() afterwards. Returns
+ * false if enough() stopped it: then the next advance goes on there, and what happens is
+ * the same. */
+bool sim_engine_advance(struct sim_engine *engine, uint64_t until_ns);
 
 /* The time up to which everything has been simulated. */
 uint64_t sim_engine_now(const struct sim_engine *engine);

@@ -56,6 +56,7 @@ struct sim_engine {
 	uint64_t nspins;	/* SPINs that have started */
 	unsigned npolled;	/* length of polled */
 	bool inside;		/* an advance or a removal is under way */
+	bool stopped;		/* the advance under way, by enough() */
 	struct sim_op *future;	/* heap by submit_ns, then serial */
 	struct sim_op_list arrived, polled, ended;
 	struct sim_device device[SIM_MAX_DEVICES];

@@ -103,21 +103,22 @@ static void close_period(struct sim_server *server)
 	h->end_ns += SIM_HISTORY_PERIOD_NS;
 }
 
-void sim_history_advance(struct sim_server *server, uint64_t until_ns)
+bool sim_history_advance(struct sim_server *server, uint64_t until_ns)
 {
 	struct sim_history *h = &server->history;
 
 	while (h->end_ns <= until_ns) {
 		bool idle = sim_engine_idle(server->engine);
 
-		sim_engine_advance(server->engine, h->end_ns);
+		if (!sim_engine_advance(server->engine, h->end_ns))
+			return false;
 		close_period(server);
 		/* Nothing can run before until_ns. */
 		if (idle && h->end_ns <= until_ns)
 			h->end_ns += (until_ns - h->end_ns) / SIM_HISTORY_PERIOD_NS *
 				     SIM_HISTORY_PERIOD_NS;
 	}
-	sim_engine_advance(server->engine, until_ns);
+	return sim_engine_advance(server->engine, until_ns);
 }
 
 const struct simgpu_sample *sim_history_samples(const struct sim_history *history,

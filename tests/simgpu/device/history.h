@@ -37,7 +37,7 @@ void sim_history_note(struct sim_history *history, uint32_t client, int32_t pid,
 		      struct sim_ctx_stats *seen);
 
 /* sim_engine_advance(), with a stop at the end of each period in which anything ran. */
-void sim_history_advance(struct sim_server *server, uint64_t until_ns);
+bool sim_history_advance(struct sim_server *server, uint64_t until_ns);
 
 /* The samples of complete periods, oldest first; *count of them. Borrows. */
 const struct simgpu_sample *sim_history_samples(const struct sim_history *history,

@@ -367,6 +367,7 @@ static bool take(struct sim_client *client, const struct sim_record *header,
 		header->stream < SIM_STREAMS ? client->streams[header->stream] : NULL;
 	const size_t payload = payload_size(header->kind);
 	struct sim_work *work;
+	bool shaped;
 
 	if (stream == NULL || stream->destroyed || stream->ctx->removed ||
 	    header->seq != stream->ingested + 1 ||
@@ -381,7 +382,9 @@ static bool take(struct sim_client *client, const struct sim_record *header,
 	work->seq = header->seq;
 	work->op.submit_ns = header->submit_ns;
 	work->op.priority = stream->priority;
-	if (!sim_work_shape(work) || !order(work) || !order_special(work)) {
+	shaped = sim_work_shape(work);
+	/* In order whatever it is: the stream goes when its last operation has. */
+	if (!order(work) || !shaped || !order_special(work)) {
 		/* Dependencies already noted point to it: it must run, as nothing. */
 		work->kind = SIM_REC_MARKER;
 		work->op.kind = SIM_OP_INSTANT;
@@ -406,7 +409,7 @@ static bool take(struct sim_client *client, const struct sim_record *header,
 void sim_client_drain(struct sim_client *client)
 {
 	struct sim_channel *chan = client->chan;
-	uint64_t head = atomic_load_explicit(&chan->head, memory_order_relaxed);
+	uint64_t head = client->head;
 	const uint64_t tail = atomic_load_explicit(&chan->tail, memory_order_acquire);
 	/* The longest record, out of the client's reach while it is read. */
 	static _Alignas(16) unsigned char record[SIM_RECORD_MAX];
@@ -444,6 +447,7 @@ void sim_client_drain(struct sim_client *client)
 	}
 	if (!moved)
 		return;
+	client->head = head;
 	atomic_store_explicit(&chan->head, head, memory_order_seq_cst);
 	if (atomic_exchange(&chan->ring_wait, 0) != 0)
 		sim_futex_wake(&chan->ring_futex);
@@ -451,6 +455,7 @@ void sim_client_drain(struct sim_client *client)
 broken:
 	client->books.bad_records++;
 	sim_client_stick(client, SIM_BROKEN);
+	client->head = tail;
 	atomic_store_explicit(&chan->head, tail, memory_order_seq_cst);
 	sim_futex_wake(&chan->ring_futex);
 }

@@ -18,7 +18,9 @@ static void phys_destroy(struct sim_memory *memory, struct sim_phys *phys)
 	sim_memory_refund(memory, phys);
 	if (phys->chunk != NULL)
 		sim_chunk_leave(memory, phys);
-	else if (phys->host != NULL)
+	else if (phys->mapped_bytes == 0)
+		free(phys->host);
+	else
 		munmap(phys->host, phys->mapped_bytes);
 	free(phys);
 }
@@ -72,7 +74,9 @@ static bool large_place(struct sim_memory *memory, struct sim_phys *phys, bool s
 		return false;
 	phys->mapped_bytes = sim_round_up(phys->requested, step);
 	phys->used = phys->host_memory ? 0 : phys->mapped_bytes;
-	if (!phys->host_memory && !sim_memory_fits(memory, phys->device, phys->owner, phys->used))
+	if (phys->host_memory
+		    ? !sim_memory_may_pin(memory, phys->owner, phys->requested)
+		    : !sim_memory_fits(memory, phys->device, phys->owner, phys->used))
 		return false;
 	if (!shared) {
 		phys->host = sim_host_map(phys->mapped_bytes);
@@ -161,18 +165,24 @@ int sim_memory_alloc(struct sim_memory *memory, struct sim_client *client, uint3
 	return OK;
 }
 
-/* Takes a mapping out of the client's space and drops what it held. */
+/* Drops what a mapping holds that is no longer in the client's space. */
+static void map_end(struct sim_memory *memory, struct sim_client *client,
+		    const struct sim_map *map)
+{
+	if ((map->allocation && map->phys->chunk == NULL) || map->imported)
+		sim_space_vacate(sim_client_space(client), map->va);
+	if (map->allocation)
+		map->phys->refs--;
+	sim_phys_unmap(memory, map->phys);
+}
+
 static void map_drop(struct sim_memory *memory, struct sim_client *client, unsigned index)
 {
 	struct sim_space_map *space = sim_client_space(client);
-	struct sim_map map = space->maps[index];
+	const struct sim_map map = space->maps[index];
 
 	sim_space_erase(space, index);
-	if ((map.allocation && map.phys->chunk == NULL) || map.imported)
-		sim_space_vacate(space, map.va - map.offset);
-	if (map.allocation)
-		map.phys->refs--;
-	sim_phys_unmap(memory, map.phys);
+	map_end(memory, client, &map);
 }
 
 int sim_memory_free(struct sim_memory *memory, struct sim_client *client, uint64_t va,
@@ -202,10 +212,9 @@ int sim_memory_close(struct sim_memory *memory, struct sim_client *client, uint6
 }
 
 int sim_memory_open(struct sim_client *client, struct sim_phys *phys, uint32_t ctx,
-		    uint64_t offset, uint64_t bytes, uint64_t *va)
+		    uint64_t bytes, uint64_t *va)
 {
 	struct sim_space_map *space = sim_client_space(client);
-	uint64_t room = sim_round_up(offset + bytes, SIM_PAGE_BYTES);
 	unsigned i;
 
 	for (i = 0; i < space->nmaps; i++)
@@ -215,7 +224,7 @@ int sim_memory_open(struct sim_client *client, struct sim_phys *phys, uint32_t c
 			*va = space->maps[i].va;
 			return OK;
 		}
-	*va = sim_space_place(space, room, SIM_PAGE_BYTES, 0);
+	*va = sim_space_place(space, bytes, SIM_PAGE_BYTES, 0);
 	if (*va == 0)
 		return OUT_OF_MEMORY;
 	if (!sim_space_insert(space, &(struct sim_map){ .va = *va,
@@ -235,74 +244,53 @@ int sim_memory_open(struct sim_client *client, struct sim_phys *phys, uint32_t c
 void sim_memory_free_ctx(struct sim_memory *memory, struct sim_client *client, uint32_t ctx)
 {
 	struct sim_space_map *space = sim_client_space(client);
-	unsigned i = space->nmaps;
+	unsigned i, kept = 0;
 
-	while (i-- > 0)
-		if (space->maps[i].ctx == ctx && ctx != 0)
-			map_drop(memory, client, i);
+	/* In one pass: dropping them one by one would move the others each time. */
+	for (i = 0; i < space->nmaps; i++) {
+		if (space->maps[i].ctx != ctx || ctx == 0)
+			space->maps[kept++] = space->maps[i];
+		else
+			map_end(memory, client, &space->maps[i]);
+	}
+	space->nmaps = kept;
 }
 
-static bool phys_in(struct sim_phys *const *list, unsigned count,
-			const struct sim_phys *phys)
-{
-	unsigned i;
-
-	for (i = 0; i < count; i++)
-		if (list[i] == phys)
-			return true;
-	return false;
-}
-
-/* Others still hold a block of a client that is going: a small one leaves the chunk, and
- * somebody who holds it is charged from now on. */
+/* Others still hold a block of a client that is going: a small one leaves its chunk, and
+ * somebody who holds it is charged from now on. Together the blocks of a chunk are charged
+ * no more than the chunk was, so that the device has room for them. */
 static void bequeath(struct sim_memory *memory, struct sim_client *client,
 		     struct sim_phys *phys)
 {
-	sim_memory_refund(memory, phys);
 	if (phys->chunk != NULL) {
-		unsigned char *host = sim_host_map(SIM_PAGE_BYTES);
+		unsigned char *host = malloc(phys->requested);
 
 		if (host == NULL)
 			abort(); /* the machine is out of memory; so is every device */
 		memcpy(host, phys->host, phys->requested);
+		sim_memory_refund(memory, phys);
 		sim_chunk_leave(memory, phys);
 		phys->host = host;
-		phys->mapped_bytes = SIM_PAGE_BYTES;
-		phys->used = SIM_PAGE_BYTES;
+		phys->used = sim_round_up(phys->requested, SIM_UNIT_BYTES);
+		sim_memory_charge(memory, phys);
 	}
-	phys->owner = sim_memory_heir(client, phys);
-	sim_memory_charge(memory, phys);
+	sim_phys_pass(memory, phys, sim_memory_heir(client, phys));
 }
 
 void sim_memory_free_client(struct sim_memory *memory, struct sim_client *client)
 {
 	struct sim_space_map *space = sim_client_space(client);
-	struct sim_phys **held;
-	unsigned nheld = 0, i;
 
-	/* Blocks stay while we go through them: each gets a reference for the time being. */
-	held = calloc(space->nmaps + space->nhandles + 1, sizeof(*held));
-	if (held == NULL)
-		abort();
-	for (i = 0; i < space->nmaps; i++)
-		held[nheld++] = space->maps[i].phys;
-	for (i = 0; i < space->nhandles; i++)
-		held[nheld++] = space->handles[i].phys;
-	for (i = 0; i < nheld; i++)
-		held[i]->refs++;
 	while (space->nmaps > 0)
 		map_drop(memory, client, space->nmaps - 1);
-	for (i = 0; i < space->nhandles; i++)
-		space->handles[i].phys->refs -= space->handles[i].refs;
-	space->nhandles = 0;
-	for (i = 0; i < nheld; i++) {
-		held[i]->refs--;
-		if ((held[i]->refs > 0 || held[i]->maps > 0) && held[i]->owner == client &&
-		    !phys_in(held + i + 1, nheld - i - 1, held[i]))
-			bequeath(memory, client, held[i]);
-		phys_settle(memory, held[i]);
+	while (space->nhandles > 0) {
+		const struct sim_handle *handle = &space->handles[--space->nhandles];
+
+		handle->phys->refs -= handle->refs;
+		phys_settle(memory, handle->phys);
 	}
-	free(held);
+	while (space->blocks != NULL)
+		bequeath(memory, client, space->blocks);
 	sim_space_fini(space);
 }
 
@@ -326,7 +314,7 @@ int sim_memory_create(struct sim_memory *memory, struct sim_client *client, unsi
 		return OUT_OF_MEMORY;
 	}
 	sim_memory_charge(memory, phys);
-	if (sim_memory_adopt(client, phys, handle) != OK) {
+	if (sim_memory_adopt(memory, client, phys, handle) != OK) {
 		phys_settle(memory, phys);
 		return OUT_OF_MEMORY;
 	}

@@ -9,7 +9,7 @@
  * share 2 MiB chunks of their context at 512-byte steps. `requested` is what programs asked
  * for, `used` what the device lost by it. A block is charged to its owner until its last
  * reference and its last mapping, anywhere, have gone; if the owner goes first, another
- * holder inherits it.
+ * holder inherits it (a small block with its own bytes, since its chunk goes).
  *
  * Threads: one.
  */
@@ -45,11 +45,12 @@ struct sim_phys {
 	enum sim_mem_kind kind;
 	bool vmm, host_memory;
 	uint64_t requested, used, mapped_bytes; /* the last: size of the host mapping */
-	unsigned char *host;
+	unsigned char *host; /* of malloc() if mapped_bytes is 0 and there is no chunk */
 	struct sim_chunk *chunk;
-	struct sim_client *owner; /* NULL for a moment only */
+	struct sim_client *owner; /* NULL: only an export on its way to somebody holds it */
 	unsigned refs; /* handles, exports, the allocation itself */
 	unsigned maps;
+	struct sim_phys *prev, *next; /* of its owner's blocks */
 };
 
 /* Part of a client's address space backed by a block. */
@@ -85,6 +86,7 @@ struct sim_space_map {
 	struct sim_handle *handles;
 	unsigned nhandles, cap_handles;
 	struct sim_chunk *chunks;
+	struct sim_phys *blocks; /* those it owns */
 	unsigned last_map; /* where the last look-up ended */
 };
 
@@ -96,6 +98,7 @@ struct sim_device_memory {
 struct sim_memory {
 	unsigned devices;
 	struct sim_device_memory device[SIM_MAX_HELLO_DEVICES];
+	uint64_t host_bytes; /* that a client may pin, 0: any number */
 	uint64_t next_id;
 };
 
@@ -133,10 +136,12 @@ int sim_memory_create(struct sim_memory *memory, struct sim_client *client, unsi
 		      uint64_t bytes, bool host, bool graph, uint64_t *handle);
 int sim_memory_release(struct sim_memory *memory, struct sim_client *client,
 		       uint64_t handle);
-int sim_memory_retain(struct sim_client *client, uint64_t handle, uint64_t va,
-		      uint64_t *value);
-/* Gives the client a handle (one more reference) to a block that was exported to it. */
-int sim_memory_adopt(struct sim_client *client, struct sim_phys *phys, uint64_t *handle);
+int sim_memory_retain(struct sim_memory *memory, struct sim_client *client,
+		      uint64_t handle, uint64_t va, uint64_t *value);
+/* Gives the client a handle (one more reference) to a block that was exported to it, and
+ * the block itself if it has no owner any more. */
+int sim_memory_adopt(struct sim_memory *memory, struct sim_client *client,
+		     struct sim_phys *phys, uint64_t *handle);
 int sim_memory_map(struct sim_client *client, uint64_t va, uint64_t bytes, uint64_t offset,
 		   uint64_t handle);
 int sim_memory_unmap(struct sim_memory *memory, struct sim_client *client, uint64_t va,
@@ -147,7 +152,7 @@ struct sim_handle *sim_memory_handle(struct sim_client *client, uint64_t value);
 
 /* IPC: opens a block of another client as a mapping / closes it. */
 int sim_memory_open(struct sim_client *client, struct sim_phys *phys, uint32_t ctx,
-		    uint64_t offset, uint64_t bytes, uint64_t *va);
+		    uint64_t bytes, uint64_t *va);
 int sim_memory_close(struct sim_memory *memory, struct sim_client *client, uint64_t va);
 
 /* References to blocks held by the server (exports). */
@@ -162,7 +167,7 @@ struct sim_map *sim_memory_find(struct sim_client *client, uint64_t va);
 unsigned char *sim_memory_at(struct sim_client *client, uint64_t va, unsigned access,
 			     uint64_t *contiguous);
 
-/* All clients, for inheritance: implemented by the caller. */
+/* Another client that holds the block, or NULL: implemented by the caller. */
 struct sim_client *sim_memory_heir(struct sim_client *going, struct sim_phys *phys);
 
 #endif

@@ -34,6 +34,27 @@ static uint64_t asked_bytes(const struct sim_phys *phys)
 	return phys->host_memory || phys->kind == SIM_MEM_CODE ? 0 : phys->requested;
 }
 
+static void block_link(struct sim_phys *phys)
+{
+	struct sim_space_map *space = sim_client_space(phys->owner);
+
+	phys->prev = NULL;
+	phys->next = space->blocks;
+	if (space->blocks != NULL)
+		space->blocks->prev = phys;
+	space->blocks = phys;
+}
+
+static void block_unlink(struct sim_phys *phys)
+{
+	if (phys->prev != NULL)
+		phys->prev->next = phys->next;
+	else
+		sim_client_space(phys->owner)->blocks = phys->next;
+	if (phys->next != NULL)
+		phys->next->prev = phys->prev;
+}
+
 void sim_memory_charge(struct sim_memory *memory, struct sim_phys *phys)
 {
 	struct sim_device_memory *device = &memory->device[phys->device];
@@ -42,6 +63,7 @@ void sim_memory_charge(struct sim_memory *memory, struct sim_phys *phys)
 		struct simgpu_bytes *bytes =
 			&sim_client_books(phys->owner)->memory[phys->device];
 
+		block_link(phys);
 		*kind_part(bytes, phys) += phys->requested;
 		bytes->allocations += phys->kind != SIM_MEM_CODE;
 		if (!phys->host_memory) {
@@ -67,6 +89,7 @@ void sim_memory_refund(struct sim_memory *memory, struct sim_phys *phys)
 		struct simgpu_bytes *bytes =
 			&sim_client_books(phys->owner)->memory[phys->device];
 
+		block_unlink(phys);
 		*kind_part(bytes, phys) -= phys->requested;
 		bytes->allocations -= phys->kind != SIM_MEM_CODE;
 		if (!phys->host_memory) {
@@ -80,8 +103,32 @@ void sim_memory_refund(struct sim_memory *memory, struct sim_phys *phys)
 	device->used -= phys->used;
 }
 
-bool sim_memory_fits(const struct sim_memory *memory, unsigned device, struct sim_client *client,
-		 uint64_t bytes)
+void sim_phys_pass(struct sim_memory *memory, struct sim_phys *phys,
+		   struct sim_client *client)
+{
+	sim_memory_refund(memory, phys);
+	phys->owner = client;
+	sim_memory_charge(memory, phys);
+}
+
+bool sim_memory_may_pin(const struct sim_memory *memory, struct sim_client *client,
+			uint64_t bytes)
+{
+	uint64_t left = memory->host_bytes;
+	unsigned d;
+
+	if (left == 0)
+		return true;
+	for (d = 0; d < SIM_MAX_HELLO_DEVICES; d++) {
+		uint64_t pinned = sim_client_books(client)->memory[d].host;
+
+		left -= pinned < left ? pinned : left;
+	}
+	return bytes <= left;
+}
+
+bool sim_memory_fits(const struct sim_memory *memory, unsigned device,
+		     struct sim_client *client, uint64_t bytes)
 {
 	const struct sim_device_memory *dev = &memory->device[device];
 	uint64_t used = sim_client_books(client)->memory[device].used;

@@ -39,7 +39,7 @@ static int units_find(const struct sim_chunk *chunk, unsigned count, unsigned st
 		return -1;
 	while (first + count <= total) {
 		if (first % 64 == 0 && chunk->units[first / 64] == UINT64_MAX) {
-			first += 64;
+			first += step > 64 ? step : 64; /* both are powers of two */
 			continue;
 		}
 		for (unit = first; unit < first + count; unit++)

@@ -15,9 +15,15 @@ static inline uint64_t sim_round_up(uint64_t value, uint64_t step)
 /* memory_books.c: a block enters / leaves the books of its device and of its owner. */
 void sim_memory_charge(struct sim_memory *memory, struct sim_phys *phys);
 void sim_memory_refund(struct sim_memory *memory, struct sim_phys *phys);
+/* It changes hands; NULL: nobody's. */
+void sim_phys_pass(struct sim_memory *memory, struct sim_phys *phys,
+		   struct sim_client *client);
 /* Whether the device and the client's driver-native limit have that many bytes left. */
 bool sim_memory_fits(const struct sim_memory *memory, unsigned device,
 		     struct sim_client *client, uint64_t bytes);
+/* Whether the client may pin that many bytes of host memory more. */
+bool sim_memory_may_pin(const struct sim_memory *memory, struct sim_client *client,
+			uint64_t bytes);
 
 /* memory_chunk.c: places a small block in a chunk of its context; fills phys and *va. */
 bool sim_chunk_place(struct sim_memory *memory, struct sim_client *client, uint32_t ctx,

@@ -5,11 +5,7 @@
  * it has neither handle references nor mappings; a handle retained twice is one value with
  * two references; unmapping covers whole mappings only.
  */
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-
-#include "device/memory_space.h"
+#include "device/memory_private.h"
 
 enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_PERMITTED = 800 };
 
@@ -79,7 +75,8 @@ struct sim_handle *sim_memory_handle(struct sim_client *client, uint64_t value)
 	return NULL;
 }
 
-int sim_memory_adopt(struct sim_client *client, struct sim_phys *phys, uint64_t *handle)
+int sim_memory_adopt(struct sim_memory *memory, struct sim_client *client,
+		     struct sim_phys *phys, uint64_t *handle)
 {
 	struct sim_space_map *space = sim_client_space(client);
 	unsigned i;
@@ -97,6 +94,8 @@ int sim_memory_adopt(struct sim_client *client, struct sim_phys *phys, uint64_t 
 	}
 	space->handles[i].refs++;
 	phys->refs++;
+	if (phys->owner == NULL)
+		sim_phys_pass(memory, phys, client);
 	*handle = space->handles[i].value;
 	return OK;
 }
@@ -117,8 +116,8 @@ int sim_memory_release(struct sim_memory *memory, struct sim_client *client,
 	return OK;
 }
 
-int sim_memory_retain(struct sim_client *client, uint64_t handle, uint64_t va,
-		      uint64_t *value)
+int sim_memory_retain(struct sim_memory *memory, struct sim_client *client,
+		      uint64_t handle, uint64_t va, uint64_t *value)
 {
 	struct sim_map *map;
 	struct sim_handle *h;
@@ -126,12 +125,12 @@ int sim_memory_retain(struct sim_client *client, uint64_t handle, uint64_t va,
 	if (handle != 0) {
 		h = sim_memory_handle(client, handle);
 		return h == NULL ? INVALID_VALUE
-				 : sim_memory_adopt(client, h->phys, value);
+				 : sim_memory_adopt(memory, client, h->phys, value);
 	}
 	map = sim_memory_find(client, va);
 	if (map == NULL || !map->phys->vmm)
 		return INVALID_VALUE;
-	return sim_memory_adopt(client, map->phys, value);
+	return sim_memory_adopt(memory, client, map->phys, value);
 }
 
 int sim_memory_map(struct sim_client *client, uint64_t va, uint64_t bytes, uint64_t offset,

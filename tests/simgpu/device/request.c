@@ -69,7 +69,8 @@ static void hello_fill(struct sim_server *server, struct sim_hello *hello)
 static int do_hello(struct exchange *x)
 {
 	struct sim_client *client = x->client;
-	struct epoll_event event = { .events = EPOLLIN };
+	/* By edges: reading what the client can read too might never return. */
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 	const uint64_t *a = x->request.a;
 
 	if (client->hello || a[1] != SIM_PROTO_VERSION)
@@ -176,9 +177,9 @@ static bool take_message(struct exchange *x)
 	struct cmsghdr *cmsg;
 	ssize_t got = recvmsg(x->client->sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
-	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+	if (got < 0 && errno != EAGAIN && errno != EINTR)
 		return false;
-	for (cmsg = got > 0 ? CMSG_FIRSTHDR(&msg) : NULL; cmsg != NULL;
+	for (cmsg = got >= 0 ? CMSG_FIRSTHDR(&msg) : NULL; cmsg != NULL;
 	     cmsg = CMSG_NXTHDR(&msg, cmsg)) {
 		size_t i, n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
@@ -196,7 +197,7 @@ static bool take_message(struct exchange *x)
 	}
 	if (got != sizeof(x->request))
 		x->request.op = 0;
-	return true;
+	return got != 0;
 }
 
 static bool send_reply(struct exchange *x)

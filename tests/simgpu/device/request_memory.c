@@ -126,8 +126,8 @@ int sim_do_phys_release(struct exchange *x)
 
 int sim_do_phys_retain(struct exchange *x)
 {
-	return sim_memory_retain(x->client, x->request.a[0], x->request.a[1],
-				 &x->reply.v[0]);
+	return sim_memory_retain(&x->server->memory, x->client, x->request.a[0],
+				 x->request.a[1], &x->reply.v[0]);
 }
 
 int sim_do_phys_info(struct exchange *x)
@@ -190,7 +190,8 @@ int sim_do_phys_import(struct exchange *x)
 			break;
 	if (export == NULL)
 		return SIM_INVALID_VALUE;
-	res = sim_memory_adopt(x->client, export->phys, &x->reply.v[0]);
+	res = sim_memory_adopt(&x->server->memory, x->client, export->phys,
+			       &x->reply.v[0]);
 	x->reply.v[1] = export->phys->requested;
 	x->reply.v[2] = export->phys->device;
 	return res;

@@ -45,7 +45,7 @@ int sim_do_ipc_open(struct exchange *x)
 	if (owner == x->client)
 		return SIM_INVALID_CONTEXT;
 	x->reply.v[1] = map->bytes;
-	res = sim_memory_open(x->client, map->phys, ctx->id, 0, map->bytes, &x->reply.v[0]);
+	res = sim_memory_open(x->client, map->phys, ctx->id, map->bytes, &x->reply.v[0]);
 	return res;
 }
 

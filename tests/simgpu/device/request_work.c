@@ -18,8 +18,10 @@ int sim_do_ctx_create(struct exchange *x)
 	if (x->request.a[0] >= x->server->config.devices)
 		return SIM_INVALID_VALUE;
 	ctx = sim_dctx_new(x->client, (unsigned)x->request.a[0]);
-	if (ctx == NULL)
+	if (ctx == NULL) {
+		x->client->books.refusals++;
 		return SIM_OUT_OF_MEMORY;
+	}
 	x->reply.v[0] = ctx->id;
 	x->reply.v[1] = ctx->legacy->slot;
 	x->reply.v[2] = ctx->legacy->ingested;

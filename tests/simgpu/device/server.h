@@ -39,7 +39,6 @@ enum {
 
 #define SIM_GONE_MAX 4096 /* books kept of clients that have gone */
 
-
 struct sim_client;
 struct sim_graph;
 struct sim_run;
@@ -134,6 +133,7 @@ struct sim_client {
 	bool direct;           /* its memory can be reached by process_vm_readv */
 	int sock, kick_fd;
 	struct sim_channel *chan;
+	uint64_t head;              /* of the ring; the channel shows a copy */
 	struct sim_space_map space; /* its addresses */
 	struct sim_dctx *contexts;
 	struct sim_dstream *streams[SIM_STREAMS];
@@ -179,6 +179,9 @@ struct sim_server {
 	uint64_t next_id;
 	uint64_t started_ns;
 	bool held_back;              /* the last advance stopped at a client's intent */
+	bool behind;                 /* the last advance was not finished */
+	uint64_t enough_ns;          /* when the present one is stopped */
+	unsigned events;             /* since the clock was looked at */
 	uint64_t condition_ns;       /* when a condition in memory was new or fulfilled */
 	uint32_t lost;               /* bit per device */
 	unsigned char uuid[SIM_MAX_HELLO_DEVICES][SIM_UUID_BYTES];
@@ -251,10 +254,19 @@ void sim_graph_joined(struct sim_work *join, uint64_t now_ns);
 void sim_run_unref(struct sim_run *run);
 bool sim_condition_set(struct sim_client *client, uint64_t handle, uint32_t value);
 
+/* pace.c: drains all rings and simulates up to now, or for as long as requests can wait,
+ * then lets failures take effect. */
+void sim_server_catch_up(struct sim_server *server);
+/* When the device must look again (of sim_clock_ns()), if nobody kicks it before. */
+uint64_t sim_server_deadline(const struct sim_server *server);
+/* Tells all clients whether a submission must be announced by a kick. True if somebody
+ * submitted in the meantime, so that it is too early to sleep. */
+bool sim_server_want_kicks(struct sim_server *server, bool want);
+
 /* truth.c: an image of all books (api/truth_image.h) in a memfd, or -errno */
 int sim_truth_image(struct sim_server *server, bool samples);
 
-/* main.c */
+/* main.c; tests have a clock of their own */
 uint64_t sim_clock_ns(void);
 
 #endif

@@ -229,8 +229,8 @@ SIM_EXPORT CUresult cuArray3DGetDescriptor_v2(CUDA_ARRAY3D_DESCRIPTOR *pArrayDes
 	return res;
 }
 
-SIM_EXPORT CUresult cuArrayGetSparseProperties(CUDA_ARRAY_SPARSE_PROPERTIES *sparseProperties,
-					       CUarray hArray)
+SIM_EXPORT CUresult
+cuArrayGetSparseProperties(CUDA_ARRAY_SPARSE_PROPERTIES *sparseProperties, CUarray hArray)
 {
 	struct sim_array *array;
 	CUresult res = query(SIM_FN_cuArrayGetSparseProperties, hArray, sparseProperties,
@@ -249,8 +249,8 @@ cuArrayGetMemoryRequirements(CUDA_ARRAY_MEMORY_REQUIREMENTS *memoryRequirements,
 			     CUarray hArray, CUdevice device)
 {
 	struct sim_array *array;
-	CUresult res = query(SIM_FN_cuArrayGetMemoryRequirements, hArray, memoryRequirements,
-			     &array);
+	CUresult res = query(SIM_FN_cuArrayGetMemoryRequirements, hArray,
+			     memoryRequirements, &array);
 
 	if (res != CUDA_SUCCESS)
 		return res;
@@ -258,7 +258,8 @@ cuArrayGetMemoryRequirements(CUDA_ARRAY_MEMORY_REQUIREMENTS *memoryRequirements,
 	    device < 0 || (unsigned)device >= sim.hello.devices)
 		return CUDA_ERROR_INVALID_VALUE;
 	memset(memoryRequirements, 0, sizeof(*memoryRequirements));
-	memoryRequirements->size = (array->bytes + TILE_BYTES - 1) / TILE_BYTES * TILE_BYTES;
+	memoryRequirements->size = (array->bytes + TILE_BYTES - 1) / TILE_BYTES *
+				   TILE_BYTES;
 	memoryRequirements->alignment = TILE_BYTES;
 	return CUDA_SUCCESS;
 }

@@ -16,15 +16,15 @@ struct sim_array {
 	struct sim_object object;
 	struct sim_context *ctx;
 	CUDA_ARRAY3D_DESCRIPTOR desc;
-	uint64_t addr;           /* 0: sparse or deferred, no memory */
+	uint64_t addr; /* 0: sparse or deferred, no memory */
 	uint64_t bytes;
-	uint64_t pitch, slice;   /* bytes */
+	uint64_t pitch, slice; /* bytes */
 	unsigned element_bytes;
-	unsigned height, depth;  /* rows per slice, slices: never 0 */
-	bool view;               /* a mip level or plane: owned by the parent */
+	unsigned height, depth; /* rows per slice, slices: never 0 */
+	bool view;		/* a mip level or plane: owned by the parent */
 	struct sim_array *planes[3];
 	struct sim_mipmap *mipmap; /* of which this is a level */
-	struct sim_array *next;  /* in its context */
+	struct sim_array *next;	   /* in its context */
 };
 
 struct sim_mipmap {
@@ -44,8 +44,9 @@ CUresult sim_mipmap_get(CUmipmappedArray handle, struct sim_mipmap **mipmap);
 /* What a format is made of (array_format.c). */
 struct sim_format {
 	unsigned element_bytes; /* of the first plane */
-	unsigned planes;        /* 1, or 2: then the second has half the width ... */
-	unsigned chroma_rows;   /* ... and one row for so many of the first; 0 if planes is 1 */
+	unsigned planes;	/* 1, or 2: then the second has half the width ... */
+	unsigned
+		chroma_rows; /* ... and one row for so many of the first; 0 if planes is 1 */
 };
 
 /* CUDA_ERROR_INVALID_VALUE for what is no format or has not that many channels,

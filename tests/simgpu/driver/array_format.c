@@ -66,7 +66,8 @@ unsigned sim_format_bytes(CUarray_format format, unsigned channels)
 {
 	struct sim_format out;
 
-	return sim_format_get(format, channels, &out) == CUDA_SUCCESS ? out.element_bytes : 0;
+	return sim_format_get(format, channels, &out) == CUDA_SUCCESS ? out.element_bytes
+								      : 0;
 }
 
 /* ---- extents ---- */
@@ -93,15 +94,17 @@ static bool extents_valid(const CUDA_ARRAY3D_DESCRIPTOR *desc, bool mipmapped)
 		       (layered ? desc->Depth % 6 == 0 : desc->Depth == 6) &&
 		       within(desc, (struct limit){ 32768, 32768, 2046 });
 	if (layered)
-		return desc->Depth > 0 && within(desc, (struct limit){ 32768, 32768, 2048 });
+		return desc->Depth > 0 &&
+		       within(desc, (struct limit){ 32768, 32768, 2048 });
 	if (desc->Depth > 0)
 		return desc->Height > 0 &&
 		       (within(desc, (struct limit){ 16384, 16384, 16384 }) ||
 			(!surface && within(desc, (struct limit){ 8192, 8192, 32768 })));
 	if (desc->Height > 0)
-		return within(desc, mipmapped || (desc->Flags & CUDA_ARRAY3D_TEXTURE_GATHER)
-					    ? (struct limit){ 32768, 32768, 0 }
-					    : (struct limit){ 131072, 65536, 0 });
+		return within(desc,
+			      mipmapped || (desc->Flags & CUDA_ARRAY3D_TEXTURE_GATHER)
+				      ? (struct limit){ 32768, 32768, 0 }
+				      : (struct limit){ 131072, 65536, 0 });
 	return within(desc, surface || mipmapped ? (struct limit){ 32768, 0, 0 }
 						 : (struct limit){ 131072, 0, 0 });
 }
@@ -136,7 +139,8 @@ bool sim_array_shape(struct sim_array *array, const CUDA_ARRAY3D_DESCRIPTOR *des
 	array->height = desc->Height ? (unsigned)desc->Height : 1;
 	array->depth = desc->Depth ? (unsigned)desc->Depth : 1;
 	array->pitch = desc->Width * format->element_bytes;
-	if (__builtin_mul_overflow(array->pitch, (uint64_t)array->height, &array->slice) ||
+	if (__builtin_mul_overflow(array->pitch, (uint64_t)array->height,
+				   &array->slice) ||
 	    __builtin_mul_overflow(array->slice, (uint64_t)array->depth, &array->bytes))
 		return false;
 	/* The second plane has two channels at half the width: rows of the same bytes. */
@@ -152,13 +156,16 @@ void sim_sparse_tile(const CUDA_ARRAY3D_DESCRIPTOR *desc, unsigned element_bytes
 	static const unsigned flat[5][2] = {
 		{ 256, 256 }, { 256, 128 }, { 128, 128 }, { 128, 64 }, { 64, 64 }
 	};
-	static const unsigned solid[5][3] = {
-		{ 64, 32, 32 }, { 32, 32, 32 }, { 32, 32, 16 }, { 32, 16, 16 }, { 16, 16, 16 }
-	};
+	static const unsigned solid[5][3] = { { 64, 32, 32 },
+					      { 32, 32, 32 },
+					      { 32, 32, 16 },
+					      { 32, 16, 16 },
+					      { 16, 16, 16 } };
 	int size = __builtin_ctz(element_bytes);
 
 	memset(out, 0, sizeof(*out));
-	if (desc->Depth && !(desc->Flags & (CUDA_ARRAY3D_LAYERED | CUDA_ARRAY3D_CUBEMAP))) {
+	if (desc->Depth &&
+	    !(desc->Flags & (CUDA_ARRAY3D_LAYERED | CUDA_ARRAY3D_CUBEMAP))) {
 		out->tileExtent.width = solid[size][0];
 		out->tileExtent.height = solid[size][1];
 		out->tileExtent.depth = solid[size][2];

@@ -119,6 +119,7 @@ static CUresult say_hello(int fds[2], char *why, size_t why_bytes)
 		       sim.arena_bytes, (uintptr_t)&cookie, 0 },
 	};
 	struct sim_reply reply = { 0 };
+	const char *direct;
 	int err;
 
 	/* Where the Yama security module restricts who may read a process's memory, let the
@@ -147,7 +148,9 @@ static CUresult say_hello(int fds[2], char *why, size_t why_bytes)
 		return CUDA_ERROR_NO_DEVICE;
 	}
 	sim.client_id = (uint32_t)reply.v[0];
-	sim.direct = reply.v[1] != 0;
+	/* SIMGPU_DIRECT=0 shows how it goes where the device may not reach this process. */
+	direct = getenv("SIMGPU_DIRECT");
+	sim.direct = reply.v[1] != 0 && (direct == NULL || strcmp(direct, "0") != 0);
 	return CUDA_SUCCESS;
 }
 

@@ -84,7 +84,8 @@ static CUresult add_image(struct sim_code *code, const void *data, size_t limit,
 		return res;
 	res = check_architecture(image, data, why, why_bytes);
 	grown = res ? NULL
-		    : realloc(code->images, (code->images_count + 1) * sizeof(struct sim_image *));
+		    : realloc(code->images,
+			      (code->images_count + 1) * sizeof(struct sim_image *));
 	if (grown == NULL) {
 		sim_image_free(image);
 		return res ? res : CUDA_ERROR_OUT_OF_MEMORY;

@@ -89,6 +89,8 @@ struct sim_kernel {
 	enum sim_image_kind image_kind;
 	unsigned constant_bytes;
 	struct sim_legacy_launch *legacy; /* NULL until used */
+	_Atomic(struct sim_kernel *)
+		found; /* of a CUkernel: its function launched last */
 	int (*per_device)
 		[SIM_FUNCTION_ATTRIBUTES]; /* of a CUkernel; by device; NULL: none set */
 };

@@ -92,7 +92,8 @@ CUresult sim_copy_check(const struct sim_rec_copy *copy)
 	return is_empty(copy) ? CUDA_SUCCESS : check(copy, &dst, &src);
 }
 
-void sim_copy_linear(struct sim_rec_copy *copy, uint64_t dst, uint64_t src, uint64_t bytes)
+void sim_copy_linear(struct sim_rec_copy *copy, uint64_t dst, uint64_t src,
+		     uint64_t bytes)
 {
 	*copy = (struct sim_rec_copy){
 		.dst = { .addr = dst, .space = sim_space_of(dst) },
@@ -126,10 +127,12 @@ static CUresult reach(struct sim_stream *stream)
 	return res == CUDA_SUCCESS ? sim_stream_wait(stream, seq) : res;
 }
 
-static CUresult submit_and_wait(struct sim_stream *stream, const struct sim_rec_copy *copy)
+static CUresult submit_and_wait(struct sim_stream *stream,
+				const struct sim_rec_copy *copy)
 {
 	uint64_t seq;
-	CUresult res = sim_submit(stream, SIM_REC_COPY, copy, sizeof(*copy), NULL, 0, &seq);
+	CUresult res = sim_submit(stream, SIM_REC_COPY, copy, sizeof(*copy), NULL, 0,
+				  &seq);
 
 	return res == CUDA_SUCCESS ? sim_stream_wait(stream, seq) : res;
 }
@@ -171,8 +174,10 @@ static struct sim_rec_copy piece_copy(const struct sim_rec_copy *copy,
 {
 	struct sim_rec_copy part = *copy;
 
-	part.dst.addr += piece->z * copy->dst.slice + piece->y * copy->dst.pitch + piece->x;
-	part.src.addr += piece->z * copy->src.slice + piece->y * copy->src.pitch + piece->x;
+	part.dst.addr += piece->z * copy->dst.slice + piece->y * copy->dst.pitch +
+			 piece->x;
+	part.src.addr += piece->z * copy->src.slice + piece->y * copy->src.pitch +
+			 piece->x;
 	part.width_bytes = piece->width;
 	part.height = piece->rows;
 	part.depth = 1;
@@ -244,10 +249,10 @@ static CUresult from_pageable(struct sim_stream *stream, const struct sim_rec_co
 	CUresult res;
 
 	/* No product wraps: the extents that hold it do not. */
-	if (sim.direct && (sync || copy->width_bytes > SIM_STAGING_BYTES ||
-			   copy->width_bytes * copy->height > SIM_STAGING_BYTES ||
-			   copy->width_bytes * copy->height * copy->depth >
-				   SIM_STAGING_BYTES))
+	if (sim.direct &&
+	    (sync || copy->width_bytes > SIM_STAGING_BYTES ||
+	     copy->width_bytes * copy->height > SIM_STAGING_BYTES ||
+	     copy->width_bytes * copy->height * copy->depth > SIM_STAGING_BYTES))
 		return submit_and_wait(stream, copy);
 	res = stage_in(stream, copy, &seq);
 	if (res == CUDA_SUCCESS && sync)
@@ -270,7 +275,8 @@ static CUresult run(struct sim_stream *stream, const struct sim_rec_copy *copy,
 	if (src->place == PAGEABLE)
 		return from_pageable(stream, copy, sync);
 	if (dst->place == PAGEABLE)
-		return sim.direct ? submit_and_wait(stream, copy) : stage_out(stream, copy);
+		return sim.direct ? submit_and_wait(stream, copy)
+				  : stage_out(stream, copy);
 	/* Between device memory nobody waits, unless the memory says so. */
 	if (dst->place == DEVICE && src->place == DEVICE && !dst->sync_memops &&
 	    !src->sync_memops)

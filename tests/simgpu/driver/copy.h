@@ -30,7 +30,8 @@ CUresult sim_memset_check(const struct sim_rec_memset *set);
 
 /* A checked memset on a stream. `sync`: the call is one of the synchronous ones, which
  * return when done if the memory is pinned or managed. Captures when the stream captures. */
-CUresult sim_memset(struct sim_stream *stream, const struct sim_rec_memset *set, bool sync);
+CUresult sim_memset(struct sim_stream *stream, const struct sim_rec_memset *set,
+		    bool sync);
 
 /* staging.c: pinned buffers through which pageable memory goes. */
 #define SIM_STAGING_BYTES (64u << 10)

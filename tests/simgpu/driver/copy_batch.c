@@ -44,7 +44,8 @@ static bool attributes_valid(const CUmemcpyAttributes *attrs, const size_t *firs
 {
 	for (size_t i = 0; i < nattrs; i++) {
 		if (!order_valid(attrs[i].srcAccessOrder) || attrs[i].flags > 1 ||
-		    first[i] >= count || (i == 0 ? first[i] != 0 : first[i] <= first[i - 1]))
+		    first[i] >= count ||
+		    (i == 0 ? first[i] != 0 : first[i] <= first[i - 1]))
 			return false;
 		if (attrs[i].srcAccessOrder == CU_MEMCPY_SRC_ACCESS_ORDER_DURING_API_CALL)
 			*during_call = true;
@@ -92,14 +93,15 @@ static CUresult batch(enum sim_fn fn, bool per_thread, const struct batch *in,
 	return res == CUDA_SUCCESS ? finish(stream, during_call) : res;
 }
 
-SIM_EXPORT CUresult cuMemcpyBatchAsync(CUdeviceptr *dsts, CUdeviceptr *srcs, size_t *sizes,
-				       size_t count, CUmemcpyAttributes *attrs,
-				       size_t *attrsIdxs, size_t numAttrs, size_t *failIdx,
-				       CUstream hStream)
+SIM_EXPORT CUresult cuMemcpyBatchAsync(CUdeviceptr *dsts, CUdeviceptr *srcs,
+				       size_t *sizes, size_t count,
+				       CUmemcpyAttributes *attrs, size_t *attrsIdxs,
+				       size_t numAttrs, size_t *failIdx, CUstream hStream)
 {
-	return batch(SIM_FN_cuMemcpyBatchAsync, false,
-		     &(struct batch){ dsts, srcs, sizes, count, attrs, attrsIdxs, numAttrs },
-		     failIdx, hStream);
+	return batch(
+		SIM_FN_cuMemcpyBatchAsync, false,
+		&(struct batch){ dsts, srcs, sizes, count, attrs, attrsIdxs, numAttrs },
+		failIdx, hStream);
 }
 
 SIM_EXPORT CUresult cuMemcpyBatchAsync_ptsz(CUdeviceptr *dsts, CUdeviceptr *srcs,
@@ -108,9 +110,10 @@ SIM_EXPORT CUresult cuMemcpyBatchAsync_ptsz(CUdeviceptr *dsts, CUdeviceptr *srcs
 					    size_t numAttrs, size_t *failIdx,
 					    CUstream hStream)
 {
-	return batch(SIM_FN_cuMemcpyBatchAsync_ptsz, true,
-		     &(struct batch){ dsts, srcs, sizes, count, attrs, attrsIdxs, numAttrs },
-		     failIdx, hStream);
+	return batch(
+		SIM_FN_cuMemcpyBatchAsync_ptsz, true,
+		&(struct batch){ dsts, srcs, sizes, count, attrs, attrsIdxs, numAttrs },
+		failIdx, hStream);
 }
 
 SIM_EXPORT CUresult cuMemcpyBatchAsync_v2(CUdeviceptr *dsts, CUdeviceptr *srcs,
@@ -118,19 +121,22 @@ SIM_EXPORT CUresult cuMemcpyBatchAsync_v2(CUdeviceptr *dsts, CUdeviceptr *srcs,
 					  CUmemcpyAttributes *attrs, size_t *attrsIdxs,
 					  size_t numAttrs, CUstream hStream)
 {
-	return batch(SIM_FN_cuMemcpyBatchAsync_v2, false,
-		     &(struct batch){ dsts, srcs, sizes, count, attrs, attrsIdxs, numAttrs },
-		     NULL, hStream);
+	return batch(
+		SIM_FN_cuMemcpyBatchAsync_v2, false,
+		&(struct batch){ dsts, srcs, sizes, count, attrs, attrsIdxs, numAttrs },
+		NULL, hStream);
 }
 
 SIM_EXPORT CUresult cuMemcpyBatchAsync_v2_ptsz(CUdeviceptr *dsts, CUdeviceptr *srcs,
 					       size_t *sizes, size_t count,
-					       CUmemcpyAttributes *attrs, size_t *attrsIdxs,
-					       size_t numAttrs, CUstream hStream)
+					       CUmemcpyAttributes *attrs,
+					       size_t *attrsIdxs, size_t numAttrs,
+					       CUstream hStream)
 {
-	return batch(SIM_FN_cuMemcpyBatchAsync_v2_ptsz, true,
-		     &(struct batch){ dsts, srcs, sizes, count, attrs, attrsIdxs, numAttrs },
-		     NULL, hStream);
+	return batch(
+		SIM_FN_cuMemcpyBatchAsync_v2_ptsz, true,
+		&(struct batch){ dsts, srcs, sizes, count, attrs, attrsIdxs, numAttrs },
+		NULL, hStream);
 }
 
 /* ---- three dimensions ---- */
@@ -250,11 +256,12 @@ SIM_EXPORT CUresult cuMemcpy3DBatchAsync(size_t numOps, CUDA_MEMCPY3D_BATCH_OP *
 					 size_t *failIdx, unsigned long long flags,
 					 CUstream hStream)
 {
-	return batch_3d(SIM_FN_cuMemcpy3DBatchAsync, false, numOps, opList, failIdx, flags,
-			hStream);
+	return batch_3d(SIM_FN_cuMemcpy3DBatchAsync, false, numOps, opList, failIdx,
+			flags, hStream);
 }
 
-SIM_EXPORT CUresult cuMemcpy3DBatchAsync_ptsz(size_t numOps, CUDA_MEMCPY3D_BATCH_OP *opList,
+SIM_EXPORT CUresult cuMemcpy3DBatchAsync_ptsz(size_t numOps,
+					      CUDA_MEMCPY3D_BATCH_OP *opList,
 					      size_t *failIdx, unsigned long long flags,
 					      CUstream hStream)
 {
@@ -265,13 +272,14 @@ SIM_EXPORT CUresult cuMemcpy3DBatchAsync_ptsz(size_t numOps, CUDA_MEMCPY3D_BATCH
 SIM_EXPORT CUresult cuMemcpy3DBatchAsync_v2(size_t numOps, CUDA_MEMCPY3D_BATCH_OP *opList,
 					    unsigned long long flags, CUstream hStream)
 {
-	return batch_3d(SIM_FN_cuMemcpy3DBatchAsync_v2, false, numOps, opList, NULL, flags,
-			hStream);
+	return batch_3d(SIM_FN_cuMemcpy3DBatchAsync_v2, false, numOps, opList, NULL,
+			flags, hStream);
 }
 
 SIM_EXPORT CUresult cuMemcpy3DBatchAsync_v2_ptsz(size_t numOps,
 						 CUDA_MEMCPY3D_BATCH_OP *opList,
-						 unsigned long long flags, CUstream hStream)
+						 unsigned long long flags,
+						 CUstream hStream)
 {
 	return batch_3d(SIM_FN_cuMemcpy3DBatchAsync_v2_ptsz, true, numOps, opList, NULL,
 			flags, hStream);

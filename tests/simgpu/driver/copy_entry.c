@@ -61,7 +61,8 @@ static CUresult peer(struct how how, uint64_t dst, CUcontext dst_ctx, uint64_t s
 }
 
 /* The address of a byte of an array, all rows after each other. */
-static CUresult array_bytes(CUarray handle, uint64_t offset, uint64_t bytes, uint64_t *addr)
+static CUresult array_bytes(CUarray handle, uint64_t offset, uint64_t bytes,
+			    uint64_t *addr)
 {
 	struct sim_array *array;
 	CUresult res = sim_array_get(handle, &array);
@@ -101,7 +102,8 @@ static CUresult ends(struct how how, struct end dst, struct end src, uint64_t by
 		res = array_bytes(src.array, src.addr, bytes, &src.addr);
 	if (res != CUDA_SUCCESS)
 		return res;
-	if (bytes > 0 && (!is_wanted(dst.addr, dst.want) || !is_wanted(src.addr, src.want)))
+	if (bytes > 0 &&
+	    (!is_wanted(dst.addr, dst.want) || !is_wanted(src.addr, src.want)))
 		return CUDA_ERROR_INVALID_VALUE;
 	sim_copy_linear(&copy, dst.addr, src.addr, bytes);
 	return sim_copy(stream, &copy, how.sync);
@@ -140,7 +142,8 @@ static CUresult copy_3d(struct how how, const CUDA_MEMCPY3D *in, CUstream handle
 	return res == CUDA_SUCCESS ? sim_copy(stream, &copy, how.sync) : res;
 }
 
-static CUresult copy_3d_peer(struct how how, const CUDA_MEMCPY3D_PEER *in, CUstream handle)
+static CUresult copy_3d_peer(struct how how, const CUDA_MEMCPY3D_PEER *in,
+			     CUstream handle)
 {
 	struct sim_rec_copy copy;
 	struct sim_stream *stream;

@@ -13,8 +13,8 @@
 
 #include "driver/capture.h"
 
-#define REGISTER_FLAGS                                                                     \
-	(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP |                      \
+#define REGISTER_FLAGS                                                \
+	(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | \
 	 CU_MEMHOSTREGISTER_IOMEMORY | CU_MEMHOSTREGISTER_READ_ONLY)
 #define PAGE_BYTES 4096u
 

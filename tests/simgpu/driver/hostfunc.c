@@ -183,6 +183,9 @@ static void *serve(void *arg)
 		if (tail != head) {
 			uint64_t token = chan->callbacks[head % SIM_CALLBACKS];
 
+			/* With ring.c, by way of the device: what the application did before
+			 * it submitted the function, or a graph that holds it, is visible. */
+			(void)atomic_load_explicit(&chan->tail, memory_order_acquire);
 			/* With the device: the place may be written again. */
 			atomic_store_explicit(&chan->cb_head, ++head,
 					      memory_order_release);

@@ -83,8 +83,8 @@ static CUresult opened(struct sim_context *ctx, uint64_t addr, uint64_t bytes)
 	return CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-static CUresult open_memory(enum sim_fn fn, CUdeviceptr *out, const CUipcMemHandle *handle,
-			    unsigned flags)
+static CUresult open_memory(enum sim_fn fn, CUdeviceptr *out,
+			    const CUipcMemHandle *handle, unsigned flags)
 {
 	struct sim_context *ctx;
 	uint64_t a[6] = { 0 }, v[6];

@@ -57,21 +57,41 @@ static CUresult module_here(CUlibrary handle, struct sim_module **module)
 	return res ? res : module_in(library, ctx, module);
 }
 
+/* Whether what was found before is still the kernel's function in the context; objects that
+ * have been functions can be looked at ever after. */
+static bool still_is(const struct sim_kernel *found, const struct sim_kernel *kernel,
+		     const struct sim_context *ctx)
+{
+	return found != NULL &&
+	       atomic_load_explicit(&found->function.object.live, memory_order_acquire) ==
+		       SIM_T_FUNCTION &&
+	       found->function.ctx == ctx && found->library == kernel->library &&
+	       found->entry == kernel->entry;
+}
+
 CUresult sim_kernel_function(struct sim_kernel *kernel, struct sim_context *ctx,
 			     struct sim_function **function)
 {
-	struct sim_kernel *found;
+	struct sim_kernel *found = atomic_load_explicit(&kernel->found,
+							memory_order_acquire);
 	struct sim_module *module;
-	CUresult res = module_in(kernel->library, ctx, &module);
+	CUresult res;
 
+	if (still_is(found, kernel, ctx)) {
+		*function = &found->function;
+		return CUDA_SUCCESS;
+	}
+	res = module_in(kernel->library, ctx, &module);
 	if (res != CUDA_SUCCESS)
 		return res;
 	pthread_mutex_lock(&sim_code_lock);
 	res = sim_module_function(module, kernel->entry, &found);
 	pthread_mutex_unlock(&sim_code_lock);
-	if (res == CUDA_SUCCESS)
-		*function = &found->function;
-	return res;
+	if (res != CUDA_SUCCESS)
+		return res;
+	atomic_store_explicit(&kernel->found, found, memory_order_release);
+	*function = &found->function;
+	return CUDA_SUCCESS;
 }
 
 /* ---- loading ---- */

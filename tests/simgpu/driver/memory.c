@@ -141,15 +141,20 @@ CUresult sim_mem_range(uint64_t addr, struct sim_range *range)
 	if (sim.zero_cost) {
 		if (!sim_ranges_find(addr, &alloc))
 			return CUDA_ERROR_INVALID_VALUE;
-		*range = (struct sim_range){ alloc.base, alloc.bytes, alloc.kind,
-					     alloc.device, alloc.ctx ? alloc.ctx->id : 0,
+		*range = (struct sim_range){ alloc.base,
+					     alloc.bytes,
+					     alloc.kind,
+					     alloc.device,
+					     alloc.ctx ? alloc.ctx->id : 0,
 					     alloc.id };
 		return CUDA_SUCCESS;
 	}
 	res = sim_rpc(SIM_RPC_MEM_RANGE, (uint64_t[6]){ addr }, v, -1, NULL);
 	if (res == CUDA_SUCCESS)
-		*range = (struct sim_range){ v[0], v[1], (enum sim_mem_kind)v[2],
-					     (unsigned)v[3], (uint32_t)v[4], v[5] };
+		*range = (struct sim_range){
+			v[0],		v[1],		(enum sim_mem_kind)v[2],
+			(unsigned)v[3], (uint32_t)v[4], v[5]
+		};
 	return res;
 }
 
@@ -189,8 +194,9 @@ static CUresult begin(struct sim_context **ctx)
 	return res == CUDA_SUCCESS ? sim_capture_guard() : res;
 }
 
-static CUresult alloc_in(struct sim_context *ctx, uint64_t bytes, enum sim_mem_kind kind,
-			 unsigned flags, CUdeviceptr *addr)
+static __attribute__((noinline)) CUresult alloc_in(struct sim_context *ctx,
+						   uint64_t bytes, enum sim_mem_kind kind,
+						   unsigned flags, CUdeviceptr *addr)
 {
 	struct sim_alloc alloc = {
 		.bytes = bytes,

@@ -27,7 +27,8 @@ CUresult sim_alloc_new(struct sim_alloc *alloc, uint64_t align, uint64_t *reserv
 CUresult sim_pool_free_now(const struct sim_alloc *alloc);
 
 /* cuMemHostAlloc and the two of its kind. */
-#define SIM_HOST_FLAGS                                                                     \
-	(CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED)
+#define SIM_HOST_FLAGS                                          \
+	(CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | \
+	 CU_MEMHOSTALLOC_WRITECOMBINED)
 
 #endif

@@ -55,7 +55,8 @@ static void fill_here(const struct sim_rec_memset *set)
 	}
 }
 
-CUresult sim_memset(struct sim_stream *stream, const struct sim_rec_memset *set, bool sync)
+CUresult sim_memset(struct sim_stream *stream, const struct sim_rec_memset *set,
+		    bool sync)
 {
 	struct sim_alloc alloc;
 	uint64_t seq;
@@ -102,9 +103,8 @@ static CUresult run(enum sim_fn fn, bool per_thread, CUstream handle, bool sync,
 }
 
 /* One row of n elements / h rows of w elements. */
-#define ROW(dst, n, value, bytes)                                                          \
-	(&(struct sim_rec_memset){ dst, 0, n, 1, value, bytes })
-#define ROWS(dst, pitch, w, h, value, bytes)                                               \
+#define ROW(dst, n, value, bytes) (&(struct sim_rec_memset){ dst, 0, n, 1, value, bytes })
+#define ROWS(dst, pitch, w, h, value, bytes) \
 	(&(struct sim_rec_memset){ dst, pitch, w, h, value, bytes })
 
 SIM_EXPORT CUresult cuMemsetD8_v2(CUdeviceptr dstDevice, unsigned char uc, size_t N)

@@ -140,9 +140,9 @@ static CUresult create(struct sim_context *ctx, const CUDA_ARRAY3D_DESCRIPTOR *d
 	return CUDA_SUCCESS;
 }
 
-SIM_EXPORT CUresult cuMipmappedArrayCreate(CUmipmappedArray *pHandle,
-					   const CUDA_ARRAY3D_DESCRIPTOR *pMipmappedArrayDesc,
-					   unsigned int numMipmapLevels)
+SIM_EXPORT CUresult cuMipmappedArrayCreate(
+	CUmipmappedArray *pHandle, const CUDA_ARRAY3D_DESCRIPTOR *pMipmappedArrayDesc,
+	unsigned int numMipmapLevels)
 {
 	struct sim_context *ctx;
 	unsigned levels = numMipmapLevels ? numMipmapLevels : 1;
@@ -220,9 +220,8 @@ SIM_EXPORT CUresult cuMipmappedArrayDestroy(CUmipmappedArray hMipmappedArray)
 	return addr ? sim_mem_free(addr) : CUDA_SUCCESS;
 }
 
-SIM_EXPORT CUresult
-cuMipmappedArrayGetSparseProperties(CUDA_ARRAY_SPARSE_PROPERTIES *sparseProperties,
-				    CUmipmappedArray hMipmap)
+SIM_EXPORT CUresult cuMipmappedArrayGetSparseProperties(
+	CUDA_ARRAY_SPARSE_PROPERTIES *sparseProperties, CUmipmappedArray hMipmap)
 {
 	struct sim_mipmap *mipmap;
 	CUresult res = sim_enter(SIM_FN_cuMipmappedArrayGetSparseProperties);
@@ -246,9 +245,10 @@ cuMipmappedArrayGetSparseProperties(CUDA_ARRAY_SPARSE_PROPERTIES *sparseProperti
 		     desc.Depth >= sparseProperties->tileExtent.depth))
 			continue;
 		sparseProperties->miptailFirstLevel = i;
-		sparseProperties->miptailSize =
-			(mipmap->bytes - bytes_up_to(&mipmap->desc, i) + TILE_BYTES - 1) /
-			TILE_BYTES * TILE_BYTES;
+		sparseProperties->miptailSize = (mipmap->bytes -
+						 bytes_up_to(&mipmap->desc, i) +
+						 TILE_BYTES - 1) /
+						TILE_BYTES * TILE_BYTES;
 		break;
 	}
 	sparseProperties->flags = CU_ARRAY_SPARSE_PROPERTIES_SINGLE_MIPTAIL;
@@ -266,11 +266,13 @@ cuMipmappedArrayGetMemoryRequirements(CUDA_ARRAY_MEMORY_REQUIREMENTS *memoryRequ
 		res = sim_mipmap_get(hMipmap, &mipmap);
 	if (res != CUDA_SUCCESS)
 		return res;
-	if (!memoryRequirements || !(mipmap->desc.Flags & CUDA_ARRAY3D_DEFERRED_MAPPING) ||
-	    device < 0 || (unsigned)device >= sim.hello.devices)
+	if (!memoryRequirements ||
+	    !(mipmap->desc.Flags & CUDA_ARRAY3D_DEFERRED_MAPPING) || device < 0 ||
+	    (unsigned)device >= sim.hello.devices)
 		return CUDA_ERROR_INVALID_VALUE;
 	memset(memoryRequirements, 0, sizeof(*memoryRequirements));
-	memoryRequirements->size = (mipmap->bytes + TILE_BYTES - 1) / TILE_BYTES * TILE_BYTES;
+	memoryRequirements->size = (mipmap->bytes + TILE_BYTES - 1) / TILE_BYTES *
+				   TILE_BYTES;
 	memoryRequirements->alignment = TILE_BYTES;
 	return CUDA_SUCCESS;
 }

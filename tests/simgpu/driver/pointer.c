@@ -137,7 +137,8 @@ static bool is_range_attribute(CUpointer_attribute attribute)
 	       attribute == CU_POINTER_ATTRIBUTE_MAPPED;
 }
 
-static CUresult find_value(uint64_t addr, CUpointer_attribute attribute, struct value *value)
+static CUresult find_value(uint64_t addr, CUpointer_attribute attribute,
+			   struct value *value)
 {
 	struct sim_alloc alloc;
 	bool known = sim_ranges_find(addr, &alloc);
@@ -146,7 +147,8 @@ static CUresult find_value(uint64_t addr, CUpointer_attribute attribute, struct 
 		return range_value(addr, known ? &alloc : NULL, attribute, value)
 			       ? CUDA_SUCCESS
 			       : CUDA_ERROR_INVALID_VALUE;
-	return known ? alloc_value(addr, &alloc, attribute, value) : CUDA_ERROR_INVALID_VALUE;
+	return known ? alloc_value(addr, &alloc, attribute, value)
+		     : CUDA_ERROR_INVALID_VALUE;
 }
 
 SIM_EXPORT CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute,
@@ -209,8 +211,8 @@ SIM_EXPORT CUresult cuPointerGetAttributes(unsigned int numAttributes,
 	return CUDA_SUCCESS;
 }
 
-SIM_EXPORT CUresult cuPointerSetAttribute(const void *value, CUpointer_attribute attribute,
-					  CUdeviceptr ptr)
+SIM_EXPORT CUresult cuPointerSetAttribute(const void *value,
+					  CUpointer_attribute attribute, CUdeviceptr ptr)
 {
 	struct sim_context *ctx;
 	struct sim_alloc alloc;

@@ -43,26 +43,30 @@ static bool is_usable(struct sim_pool_block *block, const struct sim_stream *str
 	return !block->used && (is_settled(block) || block->slot == stream->slot);
 }
 
-/* Joins the block with its successor if the same work holds both back. */
-static void join(struct sim_pool_block *block)
+/* Joins the block with its successor if the same work holds both back. For a stream (NULL:
+ * for all) blocks that it may use are equal, whatever holds others back. */
+static bool join(struct sim_pool_block *block, const struct sim_stream *stream)
 {
 	struct sim_pool_block *next = block->next;
 
 	if (block->used || !next || next->used)
-		return;
-	if (!is_settled(block) && !is_settled(next)) {
-		if (block->slot != next->slot)
-			return;
-		if (next->seq > block->seq)
+		return false;
+	if (!is_settled(block) || !is_settled(next)) {
+		if (stream ? !is_usable(block, stream) || !is_usable(next, stream)
+			   : block->seq == 0 || next->seq == 0 ||
+				     block->slot != next->slot)
+			return false;
+		if (next->seq > block->seq) {
+			block->slot = next->slot;
 			block->seq = next->seq;
-	} else if (block->seq != 0 || next->seq != 0) {
-		return;
+		}
 	}
 	block->bytes += next->bytes;
 	block->next = next->next;
 	if (next->next)
 		next->next->prev = block;
 	free(next);
+	return true;
 }
 
 /* Cuts what is not needed off a free block. Without memory the block stays whole. */
@@ -85,22 +89,17 @@ static void split(struct sim_pool_block *block, uint64_t bytes)
 	block->bytes = bytes;
 }
 
+/* The first block that will do; with `join_all` what only this stream may use is joined too,
+ * which other streams then wait for. */
 static struct sim_pool_block *find_block(struct sim_pool *pool, uint64_t bytes,
-					 const struct sim_stream *stream)
+					 const struct sim_stream *stream, bool join_all)
 {
 	for (struct sim_pool_chunk *chunk = pool->chunks; chunk; chunk = chunk->next) {
 		if (chunk->bytes - chunk->used_bytes < bytes)
 			continue;
 		for (struct sim_pool_block *b = chunk->first; b; b = b->next) {
-			if (b->used)
-				continue;
-			while (b->next && !b->next->used) {
-				uint64_t before = b->bytes;
-
-				join(b);
-				if (b->bytes == before)
-					break;
-			}
+			while (join(b, join_all ? stream : NULL))
+				;
 			if (b->bytes >= bytes && is_usable(b, stream))
 				return b;
 		}
@@ -118,8 +117,8 @@ static struct sim_pool_block *add_chunk(struct sim_pool *pool, uint64_t bytes)
 
 	if (!chunk || !block ||
 	    (pool->max_bytes && bytes > pool->max_bytes - pool->reserved) ||
-	    sim_raw_alloc(NULL, pool->device, bytes, sim_pool_kind(pool), SIM_POOL_UNIT_BYTES,
-			  &chunk->addr, &reserved) != CUDA_SUCCESS) {
+	    sim_raw_alloc(NULL, pool->device, bytes, sim_pool_kind(pool),
+			  SIM_POOL_UNIT_BYTES, &chunk->addr, &reserved) != CUDA_SUCCESS) {
 		free(chunk);
 		free(block);
 		return NULL;
@@ -335,7 +334,9 @@ CUresult sim_pool_alloc(struct sim_pool *pool, uint64_t bytes,
 
 	if (bytes > UINT64_MAX / 4)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	block = find_block(pool, need, stream);
+	block = find_block(pool, need, stream, false);
+	if (!block)
+		block = find_block(pool, need, stream, true);
 	if (!block)
 		block = grow(pool, need);
 	if (!block)
@@ -373,8 +374,8 @@ void sim_pool_free_block(struct sim_pool_block *block, uint32_t slot, uint64_t s
 	block->chunk->used_bytes -= block->bytes;
 	pool->used -= block->bytes;
 	pool->allocations--;
-	join(block);
+	join(block, NULL);
 	if (block->prev)
-		join(block->prev);
+		join(block->prev, NULL);
 	settle(pool);
 }

@@ -24,8 +24,8 @@ struct sim_pool_block {
 	struct sim_pool_chunk *chunk;
 	struct sim_pool_block *prev, *next; /* neighbours in the chunk */
 	bool used;
-	uint32_t slot;  /* free: the stream of the free ... */
-	uint64_t seq;   /* ... and when it is done there; 0: done */
+	uint32_t slot; /* free: the stream of the free ... */
+	uint64_t seq;  /* ... and when it is done there; 0: done */
 };
 
 struct sim_pool_chunk {
@@ -42,18 +42,19 @@ struct sim_pool_handle { /* CUmemoryPool */
 };
 
 struct sim_pool {
-	struct sim_pool_handle *handle; /* NULL: destroyed, goes with its last allocation */
+	struct sim_pool_handle
+		*handle; /* NULL: destroyed, goes with its last allocation */
 	CUmemPoolProps props;
-	unsigned device;         /* of host pools: 0 */
+	unsigned device; /* of host pools: 0 */
 	bool is_default;
-	uint64_t max_bytes;      /* 0: no limit */
-	uint64_t allocations;    /* outstanding */
+	uint64_t max_bytes;   /* 0: no limit */
+	uint64_t allocations; /* outstanding */
 	uint64_t reserved, reserved_high, used, used_high;
 	uint64_t threshold;
-	int reuse[4];            /* by attribute: 1 event, 2 opportunistic, 3 internal */
+	int reuse[4]; /* by attribute: 1 event, 2 opportunistic, 3 internal */
 	unsigned char access[SIM_MAX_LOCAL_DEVICES]; /* CUmemAccess_flags */
 	struct sim_pool_chunk *chunks;
-	struct sim_pool *next;   /* all pools */
+	struct sim_pool *next; /* all pools */
 };
 
 extern pthread_mutex_t sim_pool_lock;
@@ -62,7 +63,7 @@ extern pthread_mutex_t sim_pool_lock;
 static inline enum sim_mem_kind sim_pool_kind(const struct sim_pool *pool)
 {
 	return pool->props.location.type == CU_MEM_LOCATION_TYPE_DEVICE ? SIM_MEM_POOL
-									 : SIM_MEM_HOST;
+									: SIM_MEM_HOST;
 }
 
 /* Under the lock, all of these. NULL / CUDA_ERROR_INVALID_VALUE for what is no pool. */

@@ -14,8 +14,9 @@
 #include "driver/memory.h"
 #include "driver/zero.h"
 
-static CUresult alloc_async(enum sim_fn fn, bool per_thread, CUdeviceptr *dptr, size_t bytes,
-			    CUmemoryPool handle, bool from_pool, CUstream hstream)
+static CUresult alloc_async(enum sim_fn fn, bool per_thread, CUdeviceptr *dptr,
+			    size_t bytes, CUmemoryPool handle, bool from_pool,
+			    CUstream hstream)
 {
 	struct sim_stream *stream;
 	struct sim_pool *pool;
@@ -69,15 +70,15 @@ SIM_EXPORT CUresult cuMemAllocAsync_ptsz(CUdeviceptr *dptr, size_t bytesize,
 SIM_EXPORT CUresult cuMemAllocFromPoolAsync(CUdeviceptr *dptr, size_t bytesize,
 					    CUmemoryPool pool, CUstream hStream)
 {
-	return alloc_async(SIM_FN_cuMemAllocFromPoolAsync, false, dptr, bytesize, pool, true,
-			   hStream);
+	return alloc_async(SIM_FN_cuMemAllocFromPoolAsync, false, dptr, bytesize, pool,
+			   true, hStream);
 }
 
 SIM_EXPORT CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *dptr, size_t bytesize,
 						 CUmemoryPool pool, CUstream hStream)
 {
-	return alloc_async(SIM_FN_cuMemAllocFromPoolAsync_ptsz, true, dptr, bytesize, pool,
-			   true, hStream);
+	return alloc_async(SIM_FN_cuMemAllocFromPoolAsync_ptsz, true, dptr, bytesize,
+			   pool, true, hStream);
 }
 
 /* ---- free ---- */

@@ -360,15 +360,17 @@ static CUresult check_location(const CUmemLocation *location, CUmemAllocationTyp
 	}
 }
 
-SIM_EXPORT CUresult cuMemGetDefaultMemPool(CUmemoryPool *pool_out, CUmemLocation *location,
+SIM_EXPORT CUresult cuMemGetDefaultMemPool(CUmemoryPool *pool_out,
+					   CUmemLocation *location,
 					   CUmemAllocationType type)
 {
 	CUresult res = sim_enter(SIM_FN_cuMemGetDefaultMemPool);
 
 	if (res == CUDA_SUCCESS)
 		res = check_location(location, type);
-	return res == CUDA_SUCCESS ? get_of_device(sim_pool_default, location->id, pool_out)
-				   : res;
+	return res == CUDA_SUCCESS
+		       ? get_of_device(sim_pool_default, location->id, pool_out)
+		       : res;
 }
 
 SIM_EXPORT CUresult cuMemGetMemPool(CUmemoryPool *pool, CUmemLocation *location,

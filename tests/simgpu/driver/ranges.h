@@ -15,12 +15,12 @@
 #include "driver/driver.h"
 
 enum sim_origin {
-	SIM_FROM_ALLOC,    /* cuMemAlloc, Pitch, Managed, AllocHost, HostAlloc: freed by base */
-	SIM_FROM_DRIVER,   /* sim_mem_alloc(): globals, arrays ...; not the application's to free */
-	SIM_FROM_POOL,     /* a stream-ordered allocation; owner: pool.c's block */
-	SIM_FROM_GRAPH,    /* graph memory */
-	SIM_FROM_MAP,      /* a cuMemMap mapping; owner: vmm.c's handle */
-	SIM_FROM_IPC,      /* cuIpcOpenMemHandle */
+	SIM_FROM_ALLOC, /* cuMemAlloc, Pitch, Managed, AllocHost, HostAlloc: freed by base */
+	SIM_FROM_DRIVER, /* sim_mem_alloc(): globals, arrays ...; not the application's to free */
+	SIM_FROM_POOL,	   /* a stream-ordered allocation; owner: pool.c's block */
+	SIM_FROM_GRAPH,	   /* graph memory */
+	SIM_FROM_MAP,	   /* a cuMemMap mapping; owner: vmm.c's handle */
+	SIM_FROM_IPC,	   /* cuIpcOpenMemHandle */
 	SIM_FROM_REGISTER, /* cuMemHostRegister; outside the arena */
 };
 
@@ -29,23 +29,23 @@ enum sim_origin {
 #define SIM_NOWHERE INT32_MIN /* no preferred location, never prefetched */
 
 struct sim_alloc {
-	uint64_t base, bytes;    /* as requested */
-	uint64_t id;             /* CU_POINTER_ATTRIBUTE_BUFFER_ID; set by sim_ranges_add() */
+	uint64_t base, bytes; /* as requested */
+	uint64_t id; /* CU_POINTER_ATTRIBUTE_BUFFER_ID; set by sim_ranges_add() */
 	enum sim_origin origin;
-	enum sim_mem_kind kind;  /* SIM_MEM_HOST: in host memory */
+	enum sim_mem_kind kind; /* SIM_MEM_HOST: in host memory */
 	unsigned device;
 	struct sim_context *ctx; /* NULL: belongs to no context */
-	unsigned flags;          /* of HostAlloc, HostRegister, AllocManaged */
-	unsigned access;         /* SIM_ACCESS_*, of mappings; others have both */
-	unsigned handle_types;   /* CUmemAllocationHandleType it may be exported as */
-	uint64_t pool;           /* of stream-ordered memory: the CUmemoryPool */
-	bool on_host;            /* a mapping of host memory (kind is SIM_MEM_PLAIN) */
+	unsigned flags;		 /* of HostAlloc, HostRegister, AllocManaged */
+	unsigned access;	 /* SIM_ACCESS_*, of mappings; others have both */
+	unsigned handle_types;	 /* CUmemAllocationHandleType it may be exported as */
+	uint64_t pool;		 /* of stream-ordered memory: the CUmemoryPool */
+	bool on_host;		 /* a mapping of host memory (kind is SIM_MEM_PLAIN) */
 	bool sync_memops;
-	void *owner;             /* the family's */
+	void *owner; /* the family's */
 	/* cuMemAdvise and prefetch, kept per allocation: device, -1 host, SIM_NOWHERE */
 	int preferred, prefetched;
 	bool read_mostly;
-	uint32_t accessed_by;    /* bit per device; bit 31: the host */
+	uint32_t accessed_by; /* bit per device; bit 31: the host */
 };
 
 /* Adds a range (bytes > 0) that overlaps no other. 0 or -ENOMEM, -EEXIST on overlap. */

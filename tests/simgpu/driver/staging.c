@@ -14,8 +14,8 @@
 
 struct sim_staging {
 	bool taken;
-	uint32_t slot;  /* of the stream whose work reads it */
-	uint64_t seq;   /* free when that has completed; 0: free */
+	uint32_t slot; /* of the stream whose work reads it */
+	uint64_t seq;  /* free when that has completed; 0: free */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards all below */

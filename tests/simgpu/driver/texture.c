@@ -9,8 +9,8 @@
 #include "driver/client.h"
 #include "driver/ranges.h"
 
-#define TEXTURE_FLAGS                                                                      \
-	(CU_TRSF_READ_AS_INTEGER | CU_TRSF_NORMALIZED_COORDINATES | CU_TRSF_SRGB |         \
+#define TEXTURE_FLAGS                                                              \
+	(CU_TRSF_READ_AS_INTEGER | CU_TRSF_NORMALIZED_COORDINATES | CU_TRSF_SRGB | \
 	 CU_TRSF_DISABLE_TRILINEAR_OPTIMIZATION | CU_TRSF_SEAMLESS_CUBEMAP)
 
 enum { TEXTURE = 1, SURFACE };
@@ -88,16 +88,17 @@ static CUresult check_resource(const CUDA_RESOURCE_DESC *desc)
 					 desc->res.linear.numChannels);
 		if (bytes == 0)
 			return CUDA_ERROR_INVALID_VALUE;
-		return sim_texture_linear(desc->res.linear.devPtr, desc->res.linear.format,
+		return sim_texture_linear(desc->res.linear.devPtr,
+					  desc->res.linear.format,
 					  desc->res.linear.numChannels,
 					  desc->res.linear.sizeInBytes / bytes, 0, 0);
 	case CU_RESOURCE_TYPE_PITCH2D:
 		if (desc->res.pitch2D.height == 0)
 			return CUDA_ERROR_INVALID_VALUE;
-		return sim_texture_linear(desc->res.pitch2D.devPtr, desc->res.pitch2D.format,
-					  desc->res.pitch2D.numChannels,
-					  desc->res.pitch2D.width, desc->res.pitch2D.height,
-					  desc->res.pitch2D.pitchInBytes);
+		return sim_texture_linear(
+			desc->res.pitch2D.devPtr, desc->res.pitch2D.format,
+			desc->res.pitch2D.numChannels, desc->res.pitch2D.width,
+			desc->res.pitch2D.height, desc->res.pitch2D.pitchInBytes);
 	default:
 		return CUDA_ERROR_INVALID_VALUE;
 	}
@@ -204,7 +205,8 @@ static CUresult get(enum sim_fn fn, unsigned long long handle, uint32_t subtype,
 SIM_EXPORT CUresult cuTexObjectDestroy(CUtexObject texObject)
 {
 	struct sim_texobj *object;
-	CUresult res = get(SIM_FN_cuTexObjectDestroy, texObject, TEXTURE, &object, &object);
+	CUresult res = get(SIM_FN_cuTexObjectDestroy, texObject, TEXTURE, &object,
+			   &object);
 
 	if (res == CUDA_SUCCESS)
 		sim_object_delete(object);
@@ -214,7 +216,8 @@ SIM_EXPORT CUresult cuTexObjectDestroy(CUtexObject texObject)
 SIM_EXPORT CUresult cuSurfObjectDestroy(CUsurfObject surfObject)
 {
 	struct sim_texobj *object;
-	CUresult res = get(SIM_FN_cuSurfObjectDestroy, surfObject, SURFACE, &object, &object);
+	CUresult res = get(SIM_FN_cuSurfObjectDestroy, surfObject, SURFACE, &object,
+			   &object);
 
 	if (res == CUDA_SUCCESS)
 		sim_object_delete(object);
@@ -225,8 +228,8 @@ SIM_EXPORT CUresult cuTexObjectGetResourceDesc(CUDA_RESOURCE_DESC *pResDesc,
 					       CUtexObject texObject)
 {
 	struct sim_texobj *object;
-	CUresult res = get(SIM_FN_cuTexObjectGetResourceDesc, texObject, TEXTURE, pResDesc,
-			   &object);
+	CUresult res = get(SIM_FN_cuTexObjectGetResourceDesc, texObject, TEXTURE,
+			   pResDesc, &object);
 
 	if (res == CUDA_SUCCESS)
 		*pResDesc = object->resource;
@@ -263,8 +266,8 @@ SIM_EXPORT CUresult cuSurfObjectGetResourceDesc(CUDA_RESOURCE_DESC *pResDesc,
 						CUsurfObject surfObject)
 {
 	struct sim_texobj *object;
-	CUresult res = get(SIM_FN_cuSurfObjectGetResourceDesc, surfObject, SURFACE, pResDesc,
-			   &object);
+	CUresult res = get(SIM_FN_cuSurfObjectGetResourceDesc, surfObject, SURFACE,
+			   pResDesc, &object);
 
 	if (res == CUDA_SUCCESS)
 		*pResDesc = object->resource;

@@ -81,7 +81,8 @@ static CUresult get(enum sim_fn fn, const void *handle, bool surface, bool valid
 	if (res != CUDA_SUCCESS)
 		return res;
 	*ref = (struct sim_texref *)handle;
-	return valid && sim_object_check(handle, SIM_T_TEXTURE) && (*ref)->surface == surface
+	return valid && sim_object_check(handle, SIM_T_TEXTURE) &&
+			       (*ref)->surface == surface
 		       ? CUDA_SUCCESS
 		       : CUDA_ERROR_INVALID_VALUE;
 }
@@ -163,8 +164,8 @@ SIM_EXPORT CUresult cuTexRefSetAddress_v2(size_t *ByteOffset, CUtexref hTexRef,
 {
 	struct sim_texref *ref;
 	size_t offset = dptr % SIM_TEXTURE_ALIGN_BYTES;
-	CUresult res = get(SIM_FN_cuTexRefSetAddress_v2, (void *)hTexRef, false,
-			   true, &ref);
+	CUresult res = get(SIM_FN_cuTexRefSetAddress_v2, (void *)hTexRef, false, true,
+			   &ref);
 
 	if (res != CUDA_SUCCESS)
 		return res;
@@ -186,8 +187,8 @@ static CUresult set_2d(enum sim_fn fn, CUtexref handle, const CUDA_ARRAY_DESCRIP
 	CUresult res = get(fn, handle, false, desc && desc->Height > 0, &ref);
 
 	if (res == CUDA_SUCCESS)
-		res = sim_texture_linear(addr, desc->Format, desc->NumChannels, desc->Width,
-					 desc->Height, pitch);
+		res = sim_texture_linear(addr, desc->Format, desc->NumChannels,
+					 desc->Width, desc->Height, pitch);
 	if (res != CUDA_SUCCESS)
 		return res;
 	ref->bound = LINEAR;
@@ -214,8 +215,8 @@ SIM_EXPORT CUresult cuTexRefSetAddress2D_v3(CUtexref hTexRef,
 SIM_EXPORT CUresult cuTexRefGetAddress_v2(CUdeviceptr *pdptr, CUtexref hTexRef)
 {
 	struct sim_texref *ref;
-	CUresult res = get(SIM_FN_cuTexRefGetAddress_v2, (void *)hTexRef, false,
-			   pdptr, &ref);
+	CUresult res = get(SIM_FN_cuTexRefGetAddress_v2, (void *)hTexRef, false, pdptr,
+			   &ref);
 
 	if (res != CUDA_SUCCESS)
 		return res;
@@ -228,8 +229,8 @@ SIM_EXPORT CUresult cuTexRefGetAddress_v2(CUdeviceptr *pdptr, CUtexref hTexRef)
 SIM_EXPORT CUresult cuTexRefGetArray(CUarray *phArray, CUtexref hTexRef)
 {
 	struct sim_texref *ref;
-	CUresult res = get(SIM_FN_cuTexRefGetArray, (void *)hTexRef, false,
-			   phArray, &ref);
+	CUresult res = get(SIM_FN_cuTexRefGetArray, (void *)hTexRef, false, phArray,
+			   &ref);
 
 	if (res != CUDA_SUCCESS)
 		return res;
@@ -261,7 +262,8 @@ SIM_EXPORT CUresult cuTexRefSetFormat(CUtexref hTexRef, CUarray_format fmt,
 {
 	struct sim_texref *ref;
 	CUresult res = get(SIM_FN_cuTexRefSetFormat, (void *)hTexRef, false,
-			   sim_format_bytes(fmt, (unsigned)NumPackedComponents) != 0, &ref);
+			   sim_format_bytes(fmt, (unsigned)NumPackedComponents) != 0,
+			   &ref);
 
 	if (res != CUDA_SUCCESS)
 		return res;
@@ -322,8 +324,8 @@ SIM_EXPORT CUresult cuTexRefSetFilterMode(CUtexref hTexRef, CUfilter_mode fm)
 SIM_EXPORT CUresult cuTexRefGetFilterMode(CUfilter_mode *pfm, CUtexref hTexRef)
 {
 	struct sim_texref *ref;
-	CUresult res = get(SIM_FN_cuTexRefGetFilterMode, (void *)hTexRef, false,
-			   pfm, &ref);
+	CUresult res = get(SIM_FN_cuTexRefGetFilterMode, (void *)hTexRef, false, pfm,
+			   &ref);
 
 	if (res == CUDA_SUCCESS)
 		*pfm = ref->filter;
@@ -407,8 +409,8 @@ SIM_EXPORT CUresult cuTexRefGetMipmapLevelClamp(float *pminMipmapLevelClamp,
 SIM_EXPORT CUresult cuTexRefSetMaxAnisotropy(CUtexref hTexRef, unsigned int maxAniso)
 {
 	struct sim_texref *ref;
-	CUresult res = get(SIM_FN_cuTexRefSetMaxAnisotropy, (void *)hTexRef, false,
-			   true, &ref);
+	CUresult res = get(SIM_FN_cuTexRefSetMaxAnisotropy, (void *)hTexRef, false, true,
+			   &ref);
 
 	if (res == CUDA_SUCCESS)
 		ref->anisotropy = maxAniso;
@@ -451,8 +453,8 @@ SIM_EXPORT CUresult cuTexRefGetBorderColor(float *pBorderColor, CUtexref hTexRef
 SIM_EXPORT CUresult cuTexRefSetFlags(CUtexref hTexRef, unsigned int Flags)
 {
 	struct sim_texref *ref;
-	CUresult res = get(SIM_FN_cuTexRefSetFlags, (void *)hTexRef, false,
-			   Flags <= 0x7f, &ref);
+	CUresult res = get(SIM_FN_cuTexRefSetFlags, (void *)hTexRef, false, Flags <= 0x7f,
+			   &ref);
 
 	if (res == CUDA_SUCCESS)
 		ref->flags = Flags;
@@ -476,8 +478,8 @@ SIM_EXPORT CUresult cuSurfRefSetArray(CUsurfref hSurfRef, CUarray hArray,
 {
 	struct sim_texref *ref;
 	struct sim_array *array;
-	CUresult res = get(SIM_FN_cuSurfRefSetArray, (void *)hSurfRef, true,
-			   Flags == 0, &ref);
+	CUresult res = get(SIM_FN_cuSurfRefSetArray, (void *)hSurfRef, true, Flags == 0,
+			   &ref);
 
 	if (res == CUDA_SUCCESS)
 		res = sim_array_get(hArray, &array);
@@ -493,8 +495,8 @@ SIM_EXPORT CUresult cuSurfRefSetArray(CUsurfref hSurfRef, CUarray hArray,
 SIM_EXPORT CUresult cuSurfRefGetArray(CUarray *phArray, CUsurfref hSurfRef)
 {
 	struct sim_texref *ref;
-	CUresult res = get(SIM_FN_cuSurfRefGetArray, (void *)hSurfRef, true,
-			   phArray, &ref);
+	CUresult res = get(SIM_FN_cuSurfRefGetArray, (void *)hSurfRef, true, phArray,
+			   &ref);
 
 	if (res != CUDA_SUCCESS)
 		return res;

@@ -15,7 +15,8 @@
 #define PAGE_BYTES 4096u
 
 struct reservation {
-	uint64_t addr, bytes; /* as asked for; what is taken is a multiple of SIM_VMM_BYTES */
+	uint64_t addr,
+		bytes; /* as asked for; what is taken is a multiple of SIM_VMM_BYTES */
 	struct reservation *next;
 };
 
@@ -31,8 +32,9 @@ static struct reservation **find_reservation(uint64_t addr, uint64_t bytes)
 {
 	struct reservation **at = &reservations;
 
-	while (*at && (addr < (*at)->addr || addr - (*at)->addr > round_up((*at)->bytes) ||
-		       bytes > round_up((*at)->bytes) - (addr - (*at)->addr)))
+	while (*at &&
+	       (addr < (*at)->addr || addr - (*at)->addr > round_up((*at)->bytes) ||
+		bytes > round_up((*at)->bytes) - (addr - (*at)->addr)))
 		at = &(*at)->next;
 	return at;
 }
@@ -154,7 +156,8 @@ static CUresult map(uint64_t addr, uint64_t bytes, uint64_t offset, uint64_t han
 	};
 	if (sim_ranges_add(&alloc) != 0) {
 		if (!sim.zero_cost)
-			sim_rpc(SIM_RPC_UNMAP, (uint64_t[6]){ addr, bytes }, NULL, -1, NULL);
+			sim_rpc(SIM_RPC_UNMAP, (uint64_t[6]){ addr, bytes }, NULL, -1,
+				NULL);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	phys->maps++;
@@ -162,7 +165,8 @@ static CUresult map(uint64_t addr, uint64_t bytes, uint64_t offset, uint64_t han
 }
 
 SIM_EXPORT CUresult cuMemMap(CUdeviceptr ptr, size_t size, size_t offset,
-			     CUmemGenericAllocationHandle handle, unsigned long long flags)
+			     CUmemGenericAllocationHandle handle,
+			     unsigned long long flags)
 {
 	CUresult res = sim_enter(SIM_FN_cuMemMap);
 
@@ -263,15 +267,15 @@ static CUresult set_access(struct sim_alloc *alloc, const CUmemAccessDesc *desc,
 		alloc->access |= flags & 3;
 	if (!sim.zero_cost)
 		res = sim_rpc(SIM_RPC_ACCESS,
-			      (uint64_t[6]){ alloc->base, alloc->bytes, alloc->access }, NULL,
-			      -1, NULL);
+			      (uint64_t[6]){ alloc->base, alloc->bytes, alloc->access },
+			      NULL, -1, NULL);
 	if (res == CUDA_SUCCESS)
 		sim_ranges_update(alloc);
 	return res;
 }
 
-SIM_EXPORT CUresult cuMemSetAccess(CUdeviceptr ptr, size_t size, const CUmemAccessDesc *desc,
-				   size_t count)
+SIM_EXPORT CUresult cuMemSetAccess(CUdeviceptr ptr, size_t size,
+				   const CUmemAccessDesc *desc, size_t count)
 {
 	struct sim_alloc alloc;
 	CUresult res = sim_enter(SIM_FN_cuMemSetAccess);
@@ -298,8 +302,8 @@ SIM_EXPORT CUresult cuMemSetAccess(CUdeviceptr ptr, size_t size, const CUmemAcce
 	return res;
 }
 
-SIM_EXPORT CUresult cuMemGetAccess(unsigned long long *flags, const CUmemLocation *location,
-				   CUdeviceptr ptr)
+SIM_EXPORT CUresult cuMemGetAccess(unsigned long long *flags,
+				   const CUmemLocation *location, CUdeviceptr ptr)
 {
 	struct sim_alloc alloc;
 	CUresult res = sim_enter(SIM_FN_cuMemGetAccess);

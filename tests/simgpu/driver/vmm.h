@@ -19,7 +19,7 @@ struct sim_vmm_phys {
 	uint64_t handle; /* the device's value; the application's handle */
 	uint64_t bytes;
 	CUmemAllocationProp prop;
-	uint64_t refs;   /* of the handle */
+	uint64_t refs; /* of the handle */
 	uint64_t maps;
 };
 

@@ -104,9 +104,8 @@ SIM_EXPORT CUresult cuMemGetAllocationGranularity(size_t *granularity,
 	return res;
 }
 
-SIM_EXPORT CUresult
-cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *prop,
-				       CUmemGenericAllocationHandle handle)
+SIM_EXPORT CUresult cuMemGetAllocationPropertiesFromHandle(
+	CUmemAllocationProp *prop, CUmemGenericAllocationHandle handle)
 {
 	struct sim_vmm_phys *phys;
 	CUresult res = sim_enter(SIM_FN_cuMemGetAllocationPropertiesFromHandle);
@@ -209,7 +208,8 @@ SIM_EXPORT CUresult cuMemRelease(CUmemGenericAllocationHandle handle)
 	if (!phys)
 		res = CUDA_ERROR_INVALID_VALUE;
 	else if (!sim.zero_cost)
-		res = sim_rpc(SIM_RPC_PHYS_RELEASE, (uint64_t[6]){ handle }, NULL, -1, NULL);
+		res = sim_rpc(SIM_RPC_PHYS_RELEASE, (uint64_t[6]){ handle }, NULL, -1,
+			      NULL);
 	if (res == CUDA_SUCCESS) {
 		phys->refs--;
 		sim_vmm_settle(phys);
@@ -232,8 +232,8 @@ SIM_EXPORT CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *ha
 	if (!sim_ranges_find((uintptr_t)addr, &alloc) || alloc.origin != SIM_FROM_MAP)
 		res = CUDA_ERROR_INVALID_VALUE;
 	else if (!sim.zero_cost)
-		res = sim_rpc(SIM_RPC_PHYS_RETAIN, (uint64_t[6]){ 0, (uintptr_t)addr }, NULL,
-			      -1, NULL);
+		res = sim_rpc(SIM_RPC_PHYS_RETAIN, (uint64_t[6]){ 0, (uintptr_t)addr },
+			      NULL, -1, NULL);
 	if (res == CUDA_SUCCESS) {
 		struct sim_vmm_phys *phys = alloc.owner;
 
@@ -267,7 +267,8 @@ SIM_EXPORT CUresult cuMemExportToShareableHandle(void *shareableHandle,
 	else if (sim.zero_cost)
 		res = CUDA_ERROR_NOT_SUPPORTED;
 	else
-		res = sim_rpc(SIM_RPC_PHYS_EXPORT, (uint64_t[6]){ handle }, NULL, -1, &fd);
+		res = sim_rpc(SIM_RPC_PHYS_EXPORT, (uint64_t[6]){ handle }, NULL, -1,
+			      &fd);
 	pthread_mutex_unlock(&sim_vmm_lock);
 	if (res == CUDA_SUCCESS)
 		memcpy(shareableHandle, &fd, sizeof(fd));
@@ -304,7 +305,8 @@ SIM_EXPORT CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle 
 		if (res == CUDA_SUCCESS)
 			*handle = v[0];
 		else
-			sim_rpc(SIM_RPC_PHYS_RELEASE, (uint64_t[6]){ v[0] }, NULL, -1, NULL);
+			sim_rpc(SIM_RPC_PHYS_RELEASE, (uint64_t[6]){ v[0] }, NULL, -1,
+				NULL);
 	}
 	pthread_mutex_unlock(&sim_vmm_lock);
 	return res;

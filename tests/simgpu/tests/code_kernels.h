@@ -41,6 +41,8 @@
 /* Asserts a result; prints the one that came when it is another. */
 #define IS(expected, call) CU_ASSERT(code_is((expected), (call), #call, __LINE__))
 #define OK(call) IS(CUDA_SUCCESS, call)
+/* The same, and ends the test if it did not succeed. */
+#define MUST(call) CU_ASSERT_FATAL(code_is(CUDA_SUCCESS, (call), #call, __LINE__))
 
 static inline int code_is(CUresult expected, CUresult got, const char *call, int line)
 {

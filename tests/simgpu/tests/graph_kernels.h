@@ -27,7 +27,7 @@ static CUmodule module;
 static CUstream stream;
 static CUfunction fill, reduce, set_conditional, plain;
 static CUdeviceptr data, sum; /* WORDS words; two words */
-static uint32_t *host;        /* WORDS words, pinned */
+static uint32_t *host;	      /* WORDS words, pinned */
 
 static inline void graph_begin(void)
 {
@@ -69,7 +69,8 @@ static inline CUDA_KERNEL_NODE_PARAMS kernel_of(CUfunction function, void **list
 					  .kernelParams = list };
 }
 
-static inline CUDA_MEMSET_NODE_PARAMS words_of(CUdeviceptr dst, uint32_t value, size_t words)
+static inline CUDA_MEMSET_NODE_PARAMS words_of(CUdeviceptr dst, uint32_t value,
+					       size_t words)
 {
 	return (CUDA_MEMSET_NODE_PARAMS){
 		.dst = dst, .value = value, .elementSize = 4, .width = words, .height = 1

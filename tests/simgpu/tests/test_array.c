@@ -17,7 +17,8 @@ static void teardown(void)
 }
 
 static CUDA_ARRAY3D_DESCRIPTOR shape(size_t width, size_t height, size_t depth,
-				     CUarray_format format, unsigned channels, unsigned flags)
+				     CUarray_format format, unsigned channels,
+				     unsigned flags)
 {
 	return (CUDA_ARRAY3D_DESCRIPTOR){ width, height, depth, format, channels, flags };
 }
@@ -38,16 +39,22 @@ static uint64_t bytes_of(CUDA_ARRAY3D_DESCRIPTOR desc)
 
 static void arrays_hold_bytes_not_bits(void)
 {
-	CU_ASSERT_EQUAL(bytes_of(shape(1000, 0, 0, CU_AD_FORMAT_UNSIGNED_INT8, 1, 0)), 1000);
-	CU_ASSERT_EQUAL(bytes_of(shape(64, 32, 0, CU_AD_FORMAT_FLOAT, 4, 0)), 64 * 32 * 16);
+	CU_ASSERT_EQUAL(bytes_of(shape(1000, 0, 0, CU_AD_FORMAT_UNSIGNED_INT8, 1, 0)),
+			1000);
+	CU_ASSERT_EQUAL(bytes_of(shape(64, 32, 0, CU_AD_FORMAT_FLOAT, 4, 0)),
+			64 * 32 * 16);
 	CU_ASSERT_EQUAL(bytes_of(shape(9, 7, 5, CU_AD_FORMAT_HALF, 2, 0)), 9 * 7 * 5 * 4);
 	CU_ASSERT_EQUAL(bytes_of(shape(9, 7, 5, CU_AD_FORMAT_SIGNED_INT32, 1,
-				       CUDA_ARRAY3D_LAYERED)), 9 * 7 * 5 * 4);
+				       CUDA_ARRAY3D_LAYERED)),
+			9 * 7 * 5 * 4);
 	CU_ASSERT_EQUAL(bytes_of(shape(9, 0, 5, CU_AD_FORMAT_SIGNED_INT16, 1,
-				       CUDA_ARRAY3D_LAYERED)), 9 * 5 * 2);
+				       CUDA_ARRAY3D_LAYERED)),
+			9 * 5 * 2);
 	CU_ASSERT_EQUAL(bytes_of(shape(16, 16, 6, CU_AD_FORMAT_UNORM_INT8X4, 4,
-				       CUDA_ARRAY3D_CUBEMAP)), 16 * 16 * 6 * 4);
-	CU_ASSERT_EQUAL(bytes_of(shape(64, 32, 0, CU_AD_FORMAT_NV12, 3, 0)), 64 * 32 * 3 / 2);
+				       CUDA_ARRAY3D_CUBEMAP)),
+			16 * 16 * 6 * 4);
+	CU_ASSERT_EQUAL(bytes_of(shape(64, 32, 0, CU_AD_FORMAT_NV12, 3, 0)),
+			64 * 32 * 3 / 2);
 }
 
 static void shapes_that_cannot_be_are_refused(void)
@@ -81,7 +88,8 @@ static void descriptors_are_given_back(void)
 {
 	CUDA_ARRAY_DESCRIPTOR flat = { 30, 20, CU_AD_FORMAT_HALF, 2 }, seen;
 	CUDA_ARRAY3D_DESCRIPTOR solid = shape(8, 4, 2, CU_AD_FORMAT_FLOAT, 1,
-					      CUDA_ARRAY3D_SURFACE_LDST), seen3;
+					      CUDA_ARRAY3D_SURFACE_LDST),
+				seen3;
 	CUarray a, b;
 
 	OK(cuArrayCreate(&a, &flat));
@@ -327,7 +335,8 @@ static void texture_objects_return_what_they_were_made_of(void)
 	OK(cuTexObjectDestroy(object));
 	IS(CUDA_ERROR_INVALID_VALUE, cuSurfObjectCreate(&surface, &resource));
 	resource.res.linear.sizeInBytes = 8192;
-	IS(CUDA_ERROR_INVALID_VALUE, cuTexObjectCreate(&object, &resource, &texture, NULL));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuTexObjectCreate(&object, &resource, &texture, NULL));
 	OK(cuMemFree(ptr));
 	OK(cuArrayDestroy(array));
 }

@@ -120,10 +120,11 @@ static void a_capture_runs_nothing_until_its_graph_is_launched(void)
 
 static void every_kind_of_work_becomes_a_node_behind_the_one_before(void)
 {
-	static const CUgraphNodeType expected[] = {
-		CU_GRAPH_NODE_TYPE_MEMSET, CU_GRAPH_NODE_TYPE_KERNEL, CU_GRAPH_NODE_TYPE_MEMCPY,
-		CU_GRAPH_NODE_TYPE_HOST,   CU_GRAPH_NODE_TYPE_BATCH_MEM_OP
-	};
+	static const CUgraphNodeType expected[] = { CU_GRAPH_NODE_TYPE_MEMSET,
+						    CU_GRAPH_NODE_TYPE_KERNEL,
+						    CU_GRAPH_NODE_TYPE_MEMCPY,
+						    CU_GRAPH_NODE_TYPE_HOST,
+						    CU_GRAPH_NODE_TYPE_BATCH_MEM_OP };
 	uint64_t words = WORDS;
 	uint32_t value = 3;
 	void *list[] = { &data, &value, &words };
@@ -275,7 +276,8 @@ static void a_global_capture_is_killed_by_an_unsafe_call_of_any_thread(void)
 	begin_capture(stream, CU_STREAM_CAPTURE_MODE_GLOBAL);
 	GPU_IS(on_another_thread(allocate, NULL), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 	CU_ASSERT_EQUAL(status_of(stream), CU_STREAM_CAPTURE_STATUS_INVALIDATED);
-	GPU_IS(cuMemsetD32Async(data, 1, 1, stream), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+	GPU_IS(cuMemsetD32Async(data, 1, 1, stream),
+	       CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
 	end_in_error(stream, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
 	GPU_OK(on_another_thread(exchange_and_allocate, &mode));
 }
@@ -389,7 +391,8 @@ static void a_capture_cannot_begin_twice_or_end_unbegun(void)
 	GPU_IS(cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_RELAXED),
 	       CUDA_ERROR_ILLEGAL_STATE);
 	GPU_OK(cuGraphDestroy(end_capture(stream)));
-	GPU_IS(cuStreamBeginCapture(stream, (CUstreamCaptureMode)3), CUDA_ERROR_INVALID_VALUE);
+	GPU_IS(cuStreamBeginCapture(stream, (CUstreamCaptureMode)3),
+	       CUDA_ERROR_INVALID_VALUE);
 	GPU_IS(cuStreamEndCapture(stream, NULL), CUDA_ERROR_INVALID_VALUE);
 	GPU_IS(cuStreamIsCapturing(stream, NULL), CUDA_ERROR_INVALID_VALUE);
 }
@@ -428,7 +431,8 @@ static CUresult end_here(void *arg)
 static void a_capture_ends_on_the_thread_where_it_began(void)
 {
 	begin_capture(stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
-	GPU_IS(on_another_thread(end_here, stream), CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
+	GPU_IS(on_another_thread(end_here, stream),
+	       CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
 	GPU_OK(cuGraphDestroy(end_capture(stream)));
 	begin_capture(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
 	GPU_OK(on_another_thread(end_here, stream));
@@ -471,7 +475,8 @@ static void a_capture_cannot_wait_for_work_outside_it(void)
 	GPU_OK(cuEventRecord(outside, other));
 	begin_capture(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
 	GPU_OK(cuStreamWaitEvent(stream, never, 0)); /* an empty set of work */
-	GPU_IS(cuStreamWaitEvent(stream, outside, 0), CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
+	GPU_IS(cuStreamWaitEvent(stream, outside, 0),
+	       CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
 	end_in_error(stream, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
 	GPU_OK(cuEventDestroy(outside));
 	GPU_OK(cuEventDestroy(never));
@@ -516,10 +521,12 @@ static void a_capture_can_be_looked_at(void)
 	CUgraph graph = NULL, ended;
 	size_t count = 99, all = 2;
 
-	GPU_OK(cuStreamGetCaptureInfo(stream, &status, &id, &graph, &deps, &edges, &count));
+	GPU_OK(cuStreamGetCaptureInfo(stream, &status, &id, &graph, &deps, &edges,
+				      &count));
 	CU_ASSERT_EQUAL(status, CU_STREAM_CAPTURE_STATUS_NONE);
 	begin_capture(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
-	GPU_OK(cuStreamGetCaptureInfo(stream, &status, &id, &graph, &deps, &edges, &count));
+	GPU_OK(cuStreamGetCaptureInfo(stream, &status, &id, &graph, &deps, &edges,
+				      &count));
 	CU_ASSERT_EQUAL(status, CU_STREAM_CAPTURE_STATUS_ACTIVE);
 	CU_ASSERT_EQUAL(count, 0);
 	GPU_OK(cuMemsetD32Async(data, 1, 1, stream));

@@ -5,8 +5,74 @@
  */
 #include "memory_books.h"
 
-
 static CUcontext ctx;
+static int staged_failures;
+
+/* Everything through staging buffers: larger than one of them, in rows longer than one, and
+ * in many short rows. */
+static void staged_body(void)
+{
+	enum { ROWS = 700, ROW = 301, PITCH = 512, LONG = 100000 };
+	static unsigned char out[4 * LONG], in[4 * LONG];
+	CUDA_MEMCPY2D to = { 0 }, from = { 0 };
+	CUcontext mine;
+	CUdeviceptr ptr;
+
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK_IS(cuCtxCreate(&mine, NULL, 0, 0), CUDA_SUCCESS);
+	CHECK_IS(cuMemAlloc(&ptr, 4 * MIB(1)), CUDA_SUCCESS);
+	pattern(out, sizeof(out), 1);
+	CHECK_IS(cuMemcpyHtoD(ptr, out, sizeof(out)), CUDA_SUCCESS);
+	CHECK_IS(cuMemcpyDtoH(in, ptr, sizeof(in)), CUDA_SUCCESS);
+	CHECK(is_pattern(in, sizeof(in), 1));
+	pattern(out, sizeof(out), 2);
+	CHECK_IS(cuMemHostRegister(out, sizeof(out), 0), CUDA_SUCCESS);
+	CHECK_IS(cuMemcpyHtoDAsync(ptr, out, sizeof(out), NULL), CUDA_SUCCESS);
+	CHECK_IS(cuMemHostUnregister(out), CUDA_SUCCESS);
+	CHECK_IS(cuMemcpyDtoHAsync(in, ptr, sizeof(in), NULL), CUDA_SUCCESS);
+	CHECK(is_pattern(in, sizeof(in), 2)); /* copies to pageable memory wait */
+	for (int i = 0; i < 2; i++) {
+		size_t width = i ? LONG - 1 : ROW, pitch = i ? LONG : PITCH;
+		size_t rows = i ? 4 : ROWS;
+
+		memset(in, 0xee, sizeof(in));
+		to.srcMemoryType = CU_MEMORYTYPE_HOST;
+		to.srcHost = out;
+		to.srcPitch = pitch;
+		to.dstMemoryType = CU_MEMORYTYPE_DEVICE;
+		to.dstDevice = ptr;
+		to.dstPitch = MIB(4) / ROWS;
+		if (i)
+			to.dstPitch = MIB(1);
+		to.WidthInBytes = width;
+		to.Height = rows;
+		CHECK_IS(cuMemcpy2D(&to), CUDA_SUCCESS);
+		from = to;
+		from.srcMemoryType = CU_MEMORYTYPE_DEVICE;
+		from.srcDevice = ptr;
+		from.srcPitch = to.dstPitch;
+		from.dstMemoryType = CU_MEMORYTYPE_HOST;
+		from.dstHost = in;
+		from.dstPitch = pitch;
+		CHECK_IS(cuMemcpy2D(&from), CUDA_SUCCESS);
+		for (size_t y = 0; y < rows; y++) {
+			CHECK(memcmp(in + y * pitch, out + y * pitch, width) == 0);
+			CHECK(in[y * pitch + width] == 0xee);
+		}
+	}
+	CHECK_IS(cuMemFree(ptr), CUDA_SUCCESS);
+	CHECK_IS(cuCtxDestroy(mine), CUDA_SUCCESS);
+}
+
+/* The child must come before this process touches CUDA. */
+static int begin(void)
+{
+	static const char *const env[] = { "SIMGPU_DIRECT=0", NULL };
+
+	setenv("SIMGPU_DEVICES", "2", 1);
+	staged_failures = child_run(staged_body, env);
+	return 0;
+}
 
 static void setup(void)
 {
@@ -22,8 +88,8 @@ static void teardown(void)
 
 static void bytes_come_back_at_any_size_and_offset(void)
 {
-	static const size_t sizes[] = { 1, 3, 511, 4096, KIB(64), KIB(64) + 1, KIB(200) + 7,
-					MIB(3) + 1 };
+	static const size_t sizes[] = { 1,	 3,	      511,	    4096,
+					KIB(64), KIB(64) + 1, KIB(200) + 7, MIB(3) + 1 };
 	static unsigned char out[MIB(3) + 1], in[MIB(3) + 1];
 	CUdeviceptr a, b;
 
@@ -58,7 +124,8 @@ static void unified_copies_infer_the_kind_of_memory(void)
 	CU_ASSERT(is_pattern(in, 300, 1));
 	OK(cuMemcpy((CUdeviceptr)(uintptr_t)host, (CUdeviceptr)(uintptr_t)in, 300));
 	CU_ASSERT(is_pattern(host, 300, 1));
-	OK(cuMemcpyAsync((CUdeviceptr)(uintptr_t)host, (CUdeviceptr)(uintptr_t)in, 300, NULL));
+	OK(cuMemcpyAsync((CUdeviceptr)(uintptr_t)host, (CUdeviceptr)(uintptr_t)in, 300,
+			 NULL));
 	OK(cuMemFree(ptr));
 }
 
@@ -211,6 +278,34 @@ static void a_bad_stream_or_context_is_refused(void)
 	OK(cuMemFree(ptr));
 }
 
+static void copies_arrive_where_the_device_cannot_reach_the_process(void)
+{
+	CU_ASSERT_EQUAL(staged_failures, 0);
+}
+
+static void peer_copies_cross_devices(void)
+{
+	unsigned char out[4096], in[4096];
+	CUdeviceptr here, there;
+	CUcontext other;
+	CUdevice device;
+
+	OK(cuMemAlloc(&here, sizeof(out)));
+	pattern(out, sizeof(out), 7);
+	OK(cuMemcpyHtoD(here, out, sizeof(out)));
+	OK(cuCtxCreate(&other, NULL, 0, 1));
+	OK(cuMemAlloc(&there, sizeof(out)));
+	OK(cuPointerGetAttribute(&device, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, there));
+	CU_ASSERT_EQUAL(device, 1);
+	OK(cuMemcpyPeer(there, other, here, ctx, sizeof(out)));
+	OK(cuMemcpyDtoH(in, there, sizeof(in)));
+	CU_ASSERT(is_pattern(in, sizeof(in), 7));
+	OK(cuMemcpyPeerAsync(here, ctx, there, other, sizeof(out), NULL));
+	OK(cuCtxDestroy(other));
+	IS(CUDA_ERROR_INVALID_VALUE, cuMemcpyDtoH(in, there, 1));
+	OK(cuMemFree(here));
+}
+
 /* ---- two dimensions ---- */
 
 enum { W = 100, H = 20, OUT_PITCH = 130, IN_PITCH = 111 };
@@ -253,8 +348,8 @@ static void rows_move_between_pitches(void)
 	memset(in, 0xee, sizeof(in));
 	OK(cuMemcpy2DUnaligned(&from));
 	for (int y = 0; y < H; y++) {
-		CU_ASSERT(memcmp(in + (y + 3) * IN_PITCH + 11, out + (y + 2) * OUT_PITCH + 7,
-				 W) == 0);
+		CU_ASSERT(memcmp(in + (y + 3) * IN_PITCH + 11,
+				 out + (y + 2) * OUT_PITCH + 7, W) == 0);
 		CU_ASSERT(in[(y + 3) * IN_PITCH + 10] == 0xee);
 	}
 	OK(cuMemcpy2DAsync(&from, NULL));
@@ -341,7 +436,8 @@ static void boxes_move_between_layouts(void)
 	for (int z = 0; z < Z; z++)
 		for (int y = 0; y < Y; y++)
 			CU_ASSERT(memcmp(in + (z * Y + y) * X,
-					 out + ((z + 1) * ROWS + y + 2) * PITCH + 3, X) == 0);
+					 out + ((z + 1) * ROWS + y + 2) * PITCH + 3,
+					 X) == 0);
 	to.srcLOD = 1;
 	IS(CUDA_ERROR_INVALID_VALUE, cuMemcpy3D(&to));
 	to.srcLOD = 0;
@@ -371,8 +467,9 @@ static void boxes_move_between_layouts(void)
 static void a_batch_copies_all_or_says_which_is_wrong(void)
 {
 	unsigned char out[300], in[300];
-	CUmemcpyAttributes attrs[1] = { { .srcAccessOrder =
-						  CU_MEMCPY_SRC_ACCESS_ORDER_STREAM } };
+	CUmemcpyAttributes attrs[1] = {
+		{ .srcAccessOrder = CU_MEMCPY_SRC_ACCESS_ORDER_STREAM }
+	};
 	CUdeviceptr a, b, dsts[3], srcs[3];
 	size_t sizes[3] = { 100, 100, 100 }, first[1] = { 0 };
 	CUstream stream;
@@ -427,6 +524,7 @@ static void a_copy_of_many_bytes_holds_a_copy_engine_for_its_time(void)
 
 const struct unit_suite unit_suite = {
 	.name = "copies",
+	.init = begin,
 	.setup = setup,
 	.teardown = teardown,
 	.tests = {
@@ -439,6 +537,8 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(pinned_memory_is_read_and_written_when_the_stream_gets_there),
 		UNIT_TEST(a_synchronous_copy_follows_what_other_blocking_streams_have_done),
 		UNIT_TEST(a_bad_stream_or_context_is_refused),
+		UNIT_TEST(copies_arrive_where_the_device_cannot_reach_the_process),
+		UNIT_TEST(peer_copies_cross_devices),
 		UNIT_TEST(rows_move_between_pitches),
 		UNIT_TEST(fields_of_two_dimensional_copies_are_checked),
 		UNIT_TEST(boxes_move_between_layouts),

@@ -24,7 +24,8 @@ static void pinned_memory_costs_no_device_memory(void)
 	void *a, *b;
 
 	OK(cuMemAllocHost(&a, 10000));
-	OK(cuMemHostAlloc(&b, MIB(3), CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_WRITECOMBINED));
+	OK(cuMemHostAlloc(&b, MIB(3),
+			  CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_WRITECOMBINED));
 	host_during = books_of(0, &during);
 	CU_ASSERT_EQUAL(during.used_bytes, before.used_bytes);
 	CU_ASSERT_EQUAL(during.requested_bytes, before.requested_bytes);
@@ -120,7 +121,8 @@ static void registration_is_once_and_of_memory_that_exists(void)
 	IS(CUDA_ERROR_INVALID_VALUE, cuMemHostRegister(map, SIZE_MAX, 0));
 	IS(CUDA_ERROR_INVALID_VALUE, cuMemHostRegister(map, 4096, 0x100));
 	OK(cuMemHostRegister(map, 65536, CU_MEMHOSTREGISTER_DEVICEMAP));
-	IS(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED, cuMemHostRegister(map + 4096, 4096, 0));
+	IS(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED,
+	   cuMemHostRegister(map + 4096, 4096, 0));
 	OK(cuMemHostGetDevicePointer(&device, map + 100, 0));
 	CU_ASSERT_EQUAL(device, (CUdeviceptr)(uintptr_t)map + 100);
 	OK(cuMemHostGetFlags(&flags, map));

@@ -7,6 +7,7 @@
 #include <semaphore.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 #include "code_kernels.h"
 
@@ -35,6 +36,13 @@ static int open_all(void)
 static void clear(void)
 {
 	memset(word, 0, 4096);
+}
+
+/* Ends what a test that failed has left behind: all kernels here wait for a 1. */
+static void release(void)
+{
+	code_store(word, 1);
+	cuCtxSynchronize();
 }
 
 /* ---- order ---- */
@@ -83,6 +91,17 @@ static void thousands_run_in_the_order_of_their_stream(void)
 
 static sem_t entered, leave;
 
+/* Waits for a function to come by; not forever, in case none does. */
+static void await(sem_t *semaphore)
+{
+	unsigned ms = unit_patience_ms(10000);
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += ms / 1000;
+	CU_ASSERT_EQUAL_FATAL(sem_timedwait(semaphore, &until), 0);
+}
+
 static void wait_inside(void *unused)
 {
 	(void)unused;
@@ -94,9 +113,9 @@ static void later_work_waits_for_the_function_and_other_streams_do_not(void)
 {
 	sem_init(&entered, 0, 0);
 	sem_init(&leave, 0, 0);
-	OK(cuLaunchHostFunc(stream, wait_inside, NULL));
+	MUST(cuLaunchHostFunc(stream, wait_inside, NULL));
 	OK(code_fill(fill, stream, code_address(word), 7, 1));
-	sem_wait(&entered);
+	await(&entered);
 	OK(code_fill(fill, other, code_address(word + 1), 8, 1));
 	OK(cuStreamSynchronize(other));
 	CU_ASSERT_EQUAL(code_load(word + 1), 8);
@@ -116,7 +135,7 @@ static void release_word(void *unused)
 static void a_function_may_release_a_kernel_that_waits_for_it(void)
 {
 	OK(code_spin_word(spin_word, stream, code_address(word), 1));
-	OK(cuLaunchHostFunc(other, release_word, NULL));
+	MUST(cuLaunchHostFunc(other, release_word, NULL));
 	OK(cuStreamSynchronize(stream));
 	OK(cuStreamSynchronize(other));
 }
@@ -126,9 +145,9 @@ static void an_event_waits_for_the_function_before_it(void)
 	CUevent event = NULL;
 
 	OK(cuEventCreate(&event, CU_EVENT_DEFAULT));
-	OK(cuLaunchHostFunc(stream, wait_inside, NULL));
+	MUST(cuLaunchHostFunc(stream, wait_inside, NULL));
 	OK(cuEventRecord(event, stream));
-	sem_wait(&entered);
+	await(&entered);
 	IS(CUDA_ERROR_NOT_READY, cuEventQuery(event));
 	sem_post(&leave);
 	OK(cuEventSynchronize(event));
@@ -224,7 +243,7 @@ static void the_twins_use_the_stream_of_the_thread(void)
 {
 	seen.calls = 0;
 	OK(code_spin_word(spin_word, stream, code_address(word), 1));
-	OK(cuLaunchHostFunc_ptsz(NULL, release_word, NULL));
+	MUST(cuLaunchHostFunc_ptsz(NULL, release_word, NULL));
 	OK(cuStreamSynchronize(stream));
 	OK(cuStreamAddCallback_ptsz(NULL, note, NULL, 0));
 	OK(cuStreamSynchronize(CU_STREAM_PER_THREAD));
@@ -273,10 +292,10 @@ static void after_an_error_callbacks_are_told_and_functions_are_not_called(void)
 	OK(code_spin_word(spin_word, stream, code_address(word), 1));
 	OK(code_fill(fill, stream, 0x10, 1, 1));
 	OK(cuLaunchHostFunc(stream, count_run, NULL));
-	OK(cuStreamAddCallback(stream, tell, &status, 0));
+	MUST(cuStreamAddCallback(stream, tell, &status, 0));
 	code_store(word, 1);
 	IS(CUDA_ERROR_ILLEGAL_ADDRESS, cuStreamSynchronize(stream));
-	sem_wait(&told);
+	await(&told);
 	CU_ASSERT_EQUAL(status, CUDA_ERROR_ILLEGAL_ADDRESS);
 	CU_ASSERT_EQUAL(functions_run, 0);
 }
@@ -285,6 +304,7 @@ const struct unit_suite unit_suite = {
 	.name = "host functions",
 	.init = open_all,
 	.setup = clear,
+	.teardown = release,
 	.tests = {
 		UNIT_TEST(a_host_function_runs_between_the_work_before_and_after_it),
 		UNIT_TEST(thousands_run_in_the_order_of_their_stream),

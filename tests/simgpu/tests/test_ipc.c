@@ -56,7 +56,8 @@ static struct answer obey(const struct letter *letter)
 		answer.res = cuIpcOpenEventHandle(&event, letter->event);
 		break;
 	case WAIT_EVENT:
-		answer.res = letter->seed ? cuEventSynchronize(event) : cuEventQuery(event);
+		answer.res = letter->seed ? cuEventSynchronize(event)
+					  : cuEventQuery(event);
 		break;
 	case QUIT:
 		break;
@@ -200,7 +201,8 @@ static void bad_handles_are_refused(void)
 	OK(cuIpcGetMemHandle(&letter.memory, ptr));
 	IS(CUDA_ERROR_INVALID_VALUE, cuIpcOpenMemHandle(&opened, letter.memory, 0x80));
 	IS(CUDA_ERROR_INVALID_CONTEXT,
-	   cuIpcOpenMemHandle(&opened, letter.memory, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
+	   cuIpcOpenMemHandle(&opened, letter.memory,
+			      CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
 	OK(cuMemFree(ptr));
 	CU_ASSERT_NOT_EQUAL(tell(letter).res, CUDA_SUCCESS); /* what it named has gone */
 }
@@ -216,7 +218,8 @@ static void an_event_is_seen_by_the_other_process(void)
 	OK(cuEventCreate(&event, CU_EVENT_INTERPROCESS | CU_EVENT_DISABLE_TIMING));
 	OK(cuEventCreate(&plain, CU_EVENT_DISABLE_TIMING));
 	IS(CUDA_ERROR_INVALID_VALUE, cuIpcGetEventHandle(&letter.event, plain));
-	IS(CUDA_ERROR_INVALID_HANDLE, cuIpcGetEventHandle(&letter.event, (CUevent)&plain));
+	IS(CUDA_ERROR_INVALID_HANDLE,
+	   cuIpcGetEventHandle(&letter.event, (CUevent)&plain));
 	OK(cuIpcGetEventHandle(&letter.event, event));
 	gate = gate_close(stream);
 	OK(cuEventRecord(event, stream));

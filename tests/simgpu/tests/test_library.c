@@ -216,7 +216,7 @@ static void managed_variables_are_memory_of_the_host_too(void)
 	size_t bytes = 0;
 
 	OK(cuLibraryGetManaged(&at, &bytes, library, "everywhere"));
-	CU_ASSERT_EQUAL(bytes, 4);
+	CU_ASSERT_EQUAL_FATAL(bytes, 4);
 	CU_ASSERT_EQUAL(*(uint32_t *)(uintptr_t)at, 11);
 	OK(code_fill((CUfunction)kernel("gpushim_fill_u32"), NULL, at, 12, 1));
 	OK(cuCtxSynchronize());

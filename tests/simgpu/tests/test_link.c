@@ -48,7 +48,7 @@ static void *complete(size_t *bytes)
 	void *image = NULL, *copy;
 
 	OK(cuLinkComplete(state, &image, bytes));
-	copy = malloc(*bytes + 1);
+	copy = calloc(1, *bytes + 1);
 	if (image)
 		memcpy(copy, image, *bytes);
 	return copy;
@@ -118,6 +118,7 @@ static void damage_to_a_kept_image_is_noticed_or_harmless(void)
 
 	OK(add_ptx(PTX_HEAD PTX_PLAIN));
 	image = complete(&bytes);
+	CU_ASSERT_FATAL(bytes > 40);
 	copy = malloc(bytes);
 	for (size_t i = 0; i < 40; i++) {
 		CUmodule module = NULL;
@@ -169,7 +170,7 @@ static size_t fat_binary(unsigned char *out, const char *ptx)
 	out[16] = 1; /* PTX */
 	memcpy(out + 20, &header_bytes, 4);
 	memcpy(out + 24, &text, 8);
-	memcpy(out + 80, ptx, strlen(ptx));
+	memcpy(out + 80, ptx, strlen(ptx) + 1);
 	return 16 + body;
 }
 

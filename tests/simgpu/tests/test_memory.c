@@ -45,8 +45,8 @@ static void zero_bytes_and_null_outputs_are_refused(void)
 
 static void what_was_asked_for_is_counted_to_the_byte_and_given_back(void)
 {
-	static const size_t sizes[] = { 1, 511, 512, 513, KIB(100), MIB(1) - 1, MIB(1), MIB(3),
-					MIB(17) + 5 };
+	static const size_t sizes[] = { 1,	    511,    512,    513,	KIB(100),
+					MIB(1) - 1, MIB(1), MIB(3), MIB(17) + 5 };
 	enum { COUNT = sizeof(sizes) / sizeof(sizes[0]) };
 	CUdeviceptr ptr[COUNT];
 	struct simgpu_bytes before = books(), during, after;
@@ -120,7 +120,8 @@ static void absurd_sizes_are_out_of_memory(void)
 	IS(CUDA_ERROR_OUT_OF_MEMORY, cuMemAlloc(&ptr, SIZE_MAX));
 	IS(CUDA_ERROR_OUT_OF_MEMORY, cuMemAlloc(&ptr, SIZE_MAX - 4095));
 	IS(CUDA_ERROR_OUT_OF_MEMORY, cuMemAllocPitch(&ptr, &pitch, SIZE_MAX, 1, 4));
-	IS(CUDA_ERROR_OUT_OF_MEMORY, cuMemAllocPitch(&ptr, &pitch, 1 << 20, SIZE_MAX / 2, 4));
+	IS(CUDA_ERROR_OUT_OF_MEMORY,
+	   cuMemAllocPitch(&ptr, &pitch, 1 << 20, SIZE_MAX / 2, 4));
 	IS(CUDA_ERROR_OUT_OF_MEMORY,
 	   cuMemAllocManaged(&ptr, SIZE_MAX, CU_MEM_ATTACH_GLOBAL));
 }
@@ -138,7 +139,8 @@ static void pitch_is_enough_and_charged_as_returned(void)
 	for (unsigned element = 0; element < 33; element++) {
 		if (element == 4 || element == 8 || element == 16)
 			continue;
-		IS(CUDA_ERROR_INVALID_VALUE, cuMemAllocPitch(&ptr, &pitch, 64, 4, element));
+		IS(CUDA_ERROR_INVALID_VALUE,
+		   cuMemAllocPitch(&ptr, &pitch, 64, 4, element));
 	}
 }
 
@@ -236,7 +238,9 @@ static void *churn(void *arg)
 
 	for (int i = 0; i < ROUNDS; i++) {
 		unsigned slot = (unsigned)rand_r(&seed) % HELD;
-		size_t bytes = (size_t)rand_r(&seed) % (rand_r(&seed) % 4 ? 5000 : MIB(3)) + 1;
+		size_t bytes = (size_t)rand_r(&seed) %
+				       (rand_r(&seed) % 4 ? 5000 : MIB(3)) +
+			       1;
 
 		if (held[slot])
 			failed |= cuMemFree(held[slot]) != CUDA_SUCCESS;
@@ -303,23 +307,24 @@ static void advice_and_prefetches_are_remembered(void)
 
 	OK(cuMemAllocManaged(&ptr, KIB(64), CU_MEM_ATTACH_GLOBAL));
 	OK(cuMemAlloc(&plain, KIB(64)));
-	OK(cuMemRangeGetAttribute(&value, 4, CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION, ptr,
-				  KIB(64)));
+	OK(cuMemRangeGetAttribute(&value, 4, CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION,
+				  ptr, KIB(64)));
 	CU_ASSERT_EQUAL(value, CU_DEVICE_INVALID);
 	OK(cuMemAdvise(ptr, KIB(64), CU_MEM_ADVISE_SET_PREFERRED_LOCATION, gpu));
 	OK(cuMemAdvise(ptr, KIB(64), CU_MEM_ADVISE_SET_READ_MOSTLY, none));
 	OK(cuMemAdvise(ptr, KIB(64), CU_MEM_ADVISE_SET_ACCESSED_BY, gpu));
 	OK(cuMemPrefetchAsync(ptr, KIB(64), host, 0, NULL));
-	OK(cuMemRangeGetAttribute(&value, 4, CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION, ptr,
-				  16));
-	CU_ASSERT_EQUAL(value, 0);
-	OK(cuMemRangeGetAttribute(&value, 4, CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY, ptr, 16));
-	CU_ASSERT_EQUAL(value, 1);
-	OK(cuMemRangeGetAttribute(&value, 4, CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION,
+	OK(cuMemRangeGetAttribute(&value, 4, CU_MEM_RANGE_ATTRIBUTE_PREFERRED_LOCATION,
 				  ptr, 16));
-	CU_ASSERT_EQUAL(value, CU_DEVICE_CPU);
-	OK(cuMemRangeGetAttribute(list, sizeof(list), CU_MEM_RANGE_ATTRIBUTE_ACCESSED_BY, ptr,
+	CU_ASSERT_EQUAL(value, 0);
+	OK(cuMemRangeGetAttribute(&value, 4, CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY, ptr,
 				  16));
+	CU_ASSERT_EQUAL(value, 1);
+	OK(cuMemRangeGetAttribute(
+		&value, 4, CU_MEM_RANGE_ATTRIBUTE_LAST_PREFETCH_LOCATION, ptr, 16));
+	CU_ASSERT_EQUAL(value, CU_DEVICE_CPU);
+	OK(cuMemRangeGetAttribute(list, sizeof(list), CU_MEM_RANGE_ATTRIBUTE_ACCESSED_BY,
+				  ptr, 16));
 	CU_ASSERT(list[0] == 0 && list[1] == CU_DEVICE_INVALID);
 	IS(CUDA_ERROR_INVALID_VALUE,
 	   cuMemAdvise(plain, KIB(64), CU_MEM_ADVISE_SET_READ_MOSTLY, gpu));
@@ -330,7 +335,8 @@ static void advice_and_prefetches_are_remembered(void)
 	IS(CUDA_ERROR_INVALID_DEVICE, cuMemPrefetchAsync(ptr, KIB(64), none, 0, NULL));
 	IS(CUDA_ERROR_INVALID_VALUE, cuMemPrefetchAsync(plain, KIB(64), gpu, 0, NULL));
 	IS(CUDA_ERROR_INVALID_VALUE,
-	   cuMemRangeGetAttribute(&value, 3, CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY, ptr, 16));
+	   cuMemRangeGetAttribute(&value, 3, CU_MEM_RANGE_ATTRIBUTE_READ_MOSTLY, ptr,
+				  16));
 	OK(cuMemFree(ptr));
 	OK(cuMemFree(plain));
 }
@@ -363,7 +369,8 @@ static void pointers_know_what_they_are(void)
 	CU_ASSERT_EQUAL(is_managed, 0);
 	OK(cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, plain));
 	CU_ASSERT_EQUAL(ordinal, 0);
-	OK(cuPointerGetAttribute(&base, CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, plain + 77));
+	OK(cuPointerGetAttribute(&base, CU_POINTER_ATTRIBUTE_RANGE_START_ADDR,
+				 plain + 77));
 	CU_ASSERT_EQUAL(base, plain);
 	OK(cuPointerGetAttribute(&bytes, CU_POINTER_ATTRIBUTE_RANGE_SIZE, plain + 77));
 	CU_ASSERT_EQUAL(bytes, 5000);

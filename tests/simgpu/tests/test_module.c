@@ -4,6 +4,8 @@
  *
  * Knows what the device says it holds for code; refuses to know how images are laid out.
  */
+#include <elf.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -100,6 +102,37 @@ static void what_is_no_code_is_refused_with_the_documented_errors(void)
 	IS(CUDA_ERROR_FILE_NOT_FOUND, cuModuleLoad(&module, "/no/such/file.ptx"));
 	IS(CUDA_ERROR_INVALID_VALUE, cuModuleLoad(&module, NULL));
 	CU_ASSERT_PTR_NULL(module);
+}
+
+/* The least that is a cubin: an ELF header and one section, an empty table of strings. */
+static CUresult load_cubin(unsigned sm)
+{
+	struct {
+		Elf64_Ehdr head;
+		Elf64_Shdr section;
+	} cubin;
+	CUmodule module;
+	CUresult res;
+
+	memset(&cubin, 0, sizeof(cubin));
+	memcpy(cubin.head.e_ident, ELFMAG, SELFMAG);
+	cubin.head.e_ident[EI_CLASS] = ELFCLASS64;
+	cubin.head.e_ident[EI_DATA] = ELFDATA2LSB;
+	cubin.head.e_machine = 190; /* CUDA */
+	cubin.head.e_flags = sm;
+	cubin.head.e_shentsize = sizeof(cubin.section);
+	cubin.head.e_shoff = sizeof(cubin.head);
+	cubin.head.e_shnum = 1;
+	cubin.section.sh_type = SHT_STRTAB;
+	res = cuModuleLoadData(&module, &cubin);
+	return res ? res : cuModuleUnload(module);
+}
+
+static void a_cubin_runs_on_its_major_architecture_alone(void)
+{
+	OK(load_cubin(90));
+	IS(CUDA_ERROR_NO_BINARY_FOR_GPU, load_cubin(80));
+	IS(CUDA_ERROR_NO_BINARY_FOR_GPU, load_cubin(100));
 }
 
 static void dead_and_invented_handles_are_refused(void)
@@ -249,6 +282,16 @@ static void enumerated_functions_are_loaded_when_asked_or_launched(void)
 	OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK,
 			      functions[0]));
 	CU_ASSERT_EQUAL(value, 1024);
+	for (int i = 1; i < PTX_ALL_KERNELS; i++) {
+		const char *name = "";
+
+		OK(cuFuncGetName(&name, functions[i]));
+		if (strcmp(name, "plain") != 0)
+			continue;
+		OK(cuLaunchKernel(functions[i], 1, 1, 1, 1, 1, 1, 0, NULL, NULL, NULL));
+		OK(cuFuncIsLoaded(&state, functions[i]));
+		CU_ASSERT_EQUAL(state, CU_FUNCTION_LOADING_STATE_LOADED);
+	}
 	IS(CUDA_ERROR_INVALID_VALUE, cuModuleEnumerateFunctions(NULL, 1, module));
 	OK(cuModuleUnload(module));
 }
@@ -445,6 +488,50 @@ static void compiler_logs_are_answered(void)
 	   cuModuleLoadDataEx(&module, PTX_ALL, 1, &wrong, values));
 }
 
+enum { THREADS = 4, ROUNDS = 30 };
+
+/* Returns the number of rounds in which anything went wrong. */
+static void *load_and_launch(void *arg)
+{
+	uintptr_t wrong = 0;
+	CUstream stream;
+
+	(void)arg;
+	if (cuCtxSetCurrent(ctx) || cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING))
+		return (void *)(uintptr_t)ROUNDS;
+	for (int i = 0; i < ROUNDS; i++) {
+		uint32_t value = 0;
+		CUdeviceptr at = 0;
+		CUfunction fill;
+		CUmodule module;
+
+		wrong += cuModuleLoadData(&module, PTX_ALL) != CUDA_SUCCESS ||
+			 cuModuleGetFunction(&fill, module, "gpushim_fill_u32") ||
+			 cuModuleGetGlobal(&at, NULL, module, "counter") ||
+			 code_fill(fill, stream, at, (uint32_t)i, 1) ||
+			 cuStreamSynchronize(stream) || cuMemcpyDtoH(&value, at, 4) ||
+			 value != (uint32_t)i || cuModuleUnload(module);
+	}
+	wrong += cuStreamDestroy(stream) != CUDA_SUCCESS;
+	return (void *)wrong;
+}
+
+static void threads_load_launch_and_unload_at_once(void)
+{
+	struct simgpu_bytes before = held();
+	pthread_t threads[THREADS];
+	void *wrong;
+
+	for (int i = 0; i < THREADS; i++)
+		CU_ASSERT_EQUAL_FATAL(
+			pthread_create(&threads[i], NULL, load_and_launch, NULL), 0);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], &wrong);
+		CU_ASSERT_PTR_NULL(wrong);
+	}
+	CU_ASSERT_EQUAL(held().code, before.code);
+}
+
 const struct unit_suite unit_suite = {
 	.name = "modules",
 	.init = open_all,
@@ -453,6 +540,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_module_of_ptx_has_the_functions_that_stand_in_it),
 		UNIT_TEST(parameters_are_told_with_offset_and_size),
 		UNIT_TEST(what_is_no_code_is_refused_with_the_documented_errors),
+		UNIT_TEST(a_cubin_runs_on_its_major_architecture_alone),
 		UNIT_TEST(dead_and_invented_handles_are_refused),
 		UNIT_TEST(variables_have_their_initial_values_each_time),
 		UNIT_TEST(a_kernel_writes_a_variable),
@@ -470,5 +558,6 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_capture_in_global_mode_forbids_loading),
 		UNIT_TEST(a_module_is_loaded_from_a_file),
 		UNIT_TEST(compiler_logs_are_answered),
+		UNIT_TEST(threads_load_launch_and_unload_at_once),
 	},
 };

@@ -20,6 +20,7 @@ static int begin(void)
 {
 	setenv("SIMGPU_MEMORY", "1GiB", 1);
 	setenv("SIMGPU_POOL_GRANULE", "32MiB", 1);
+	setenv("SIMGPU_DEVICES", "2", 1);
 	return cuInit(0) != CUDA_SUCCESS;
 }
 
@@ -121,7 +122,7 @@ static void what_is_outstanding_is_never_trimmed(void)
 	CU_ASSERT_EQUAL(RESERVED(pool), GRANULE);
 	OK(cuMemPoolTrimTo(pool, 0));
 	CU_ASSERT_EQUAL(RESERVED(pool), GRANULE);
-	OK(cuMemsetD8(a, 1, GRANULE));
+	OK(cuMemsetD8Async(a, 1, GRANULE, stream));
 	OK(cuMemFreeAsync(a, stream));
 	OK(cuStreamSynchronize(stream));
 }
@@ -201,7 +202,8 @@ static void memory_runs_out_and_other_pools_give_theirs_up(void)
 	small.maxSize = MIB(40);
 	OK(cuMemPoolCreate(&limited, &small));
 	OK(cuMemAllocFromPoolAsync(&a, MIB(30), limited, stream));
-	IS(CUDA_ERROR_OUT_OF_MEMORY, cuMemAllocFromPoolAsync(&b, MIB(30), limited, stream));
+	IS(CUDA_ERROR_OUT_OF_MEMORY,
+	   cuMemAllocFromPoolAsync(&b, MIB(30), limited, stream));
 	CU_ASSERT(RESERVED(limited) <= MIB(40));
 	OK(cuMemFreeAsync(a, stream));
 	OK(cuMemPoolDestroy(limited));
@@ -271,7 +273,7 @@ static void allocations_outlive_their_context(void)
 	OK(cuMemAllocFromPoolAsync(&a, 4096, pool, theirs));
 	OK(cuCtxDestroy(gone));
 	CU_ASSERT_EQUAL(books().pool - before.pool, GRANULE);
-	OK(cuMemsetD8(a, 3, 4096));
+	OK(cuMemsetD8Async(a, 3, 4096, stream));
 	OK(cuMemFreeAsync(a, stream));
 	OK(cuStreamSynchronize(stream));
 	CU_ASSERT_EQUAL(books().pool, before.pool);
@@ -293,7 +295,7 @@ static void a_destroyed_pool_goes_with_its_last_allocation(void)
 	IS(CUDA_ERROR_INVALID_VALUE, cuMemAllocFromPoolAsync(&a, 16, doomed, stream));
 	IS(CUDA_ERROR_INVALID_VALUE,
 	   cuMemPoolGetAttribute(doomed, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, &value));
-	OK(cuMemsetD8(a, 1, 4096));
+	OK(cuMemsetD8Async(a, 1, 4096, stream));
 	CU_ASSERT_EQUAL(books().pool - before.pool, GRANULE);
 	OK(cuMemFreeAsync(a, stream));
 	OK(cuStreamSynchronize(stream));
@@ -323,6 +325,15 @@ static void each_device_has_a_default_and_a_current_pool(void)
 	OK(cuDeviceGetMemPool(&current, 0));
 	CU_ASSERT_PTR_EQUAL(current, usual);
 	OK(cuMemPoolCreate(&pool, &plain));
+	IS(CUDA_ERROR_INVALID_VALUE, cuDeviceSetMemPool(1, pool)); /* another device's */
+	OK(cuDeviceGetDefaultMemPool(&current, 1));
+	CU_ASSERT_PTR_NOT_EQUAL(current, usual);
+	OK(cuMemAllocFromPoolAsync(&a, 100, current, stream));
+	CU_ASSERT_EQUAL(books_of(1, NULL).pool, GRANULE);
+	OK(cuMemsetD8Async(a, 1, 100, stream));
+	OK(cuMemFreeAsync(a, stream));
+	OK(cuStreamSynchronize(stream));
+	CU_ASSERT_EQUAL(books_of(1, NULL).pool, 0);
 	OK(cuMemSetMemPool(&where, CU_MEM_ALLOCATION_TYPE_PINNED, usual));
 	OK(cuMemGetDefaultMemPool(&current, &where, CU_MEM_ALLOCATION_TYPE_PINNED));
 	CU_ASSERT_PTR_EQUAL(current, usual);
@@ -340,7 +351,8 @@ static void attributes_and_access_are_checked(void)
 	cuuint64_t value = 1;
 	int number = 7;
 
-	OK(cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC, &number));
+	OK(cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC,
+				 &number));
 	CU_ASSERT_EQUAL(number, 1);
 	number = 0;
 	OK(cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES,
@@ -397,14 +409,15 @@ static void a_pool_of_host_memory_takes_nothing_of_the_device(void)
 	CUmemPoolProps props = { .allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
 				 .location = { CU_MEM_LOCATION_TYPE_HOST, 0 } };
 	struct simgpu_device before, after;
-	CUmemoryPool host;
-	CUdeviceptr a;
+	CUmemoryPool host = NULL;
+	CUdeviceptr a = 0;
 
 	OK(cuMemPoolCreate(&host, &props));
 	books_of(0, &before);
 	OK(cuMemAllocFromPoolAsync(&a, 1000, host, stream));
 	books_of(0, &after);
 	CU_ASSERT_EQUAL(after.used_bytes, before.used_bytes);
+	CU_ASSERT_NOT_EQUAL_FATAL(a, 0);
 	memset((void *)(uintptr_t)a, 5, 1000);
 	OK(cuMemFreeAsync(a, stream));
 	OK(cuStreamSynchronize(stream));

@@ -16,9 +16,8 @@ static const CUmemAllocationProp on_device = {
 	.requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR,
 	.location = { CU_MEM_LOCATION_TYPE_DEVICE, 0 },
 };
-static const CUmemAccessDesc read_write = {
-	{ CU_MEM_LOCATION_TYPE_DEVICE, 0 }, CU_MEM_ACCESS_FLAGS_PROT_READWRITE
-};
+static const CUmemAccessDesc read_write = { { CU_MEM_LOCATION_TYPE_DEVICE, 0 },
+					    CU_MEM_ACCESS_FLAGS_PROT_READWRITE };
 static const CUmemLocation gpu = { CU_MEM_LOCATION_TYPE_DEVICE, 0 };
 
 /* A process that imports what the test sends it: forked before CUDA is touched. */
@@ -32,7 +31,9 @@ static int send_fd(int sock, int fd)
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
@@ -51,7 +52,9 @@ static int receive_fd(int sock)
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int))];
 	} control = { 0 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
 	int fd = -1;
 
@@ -103,6 +106,7 @@ static int begin(void)
 	int pair[2];
 
 	setenv("SIMGPU_MEMORY", "1GiB", 1);
+	setenv("SIMGPU_DEVICES", "2", 1);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return 1;
 	importer_pid = fork();
@@ -180,7 +184,8 @@ static void physical_memory_is_charged_at_creation(void)
 	OK(cuMemRelease(handle));
 	CU_ASSERT_EQUAL(books().requested, before.requested);
 	IS(CUDA_ERROR_INVALID_VALUE, cuMemRelease(handle));
-	IS(CUDA_ERROR_INVALID_VALUE, cuMemGetAllocationPropertiesFromHandle(&prop, handle));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuMemGetAllocationPropertiesFromHandle(&prop, handle));
 }
 
 static void bad_properties_and_sizes_are_refused(void)
@@ -193,7 +198,8 @@ static void bad_properties_and_sizes_are_refused(void)
 	IS(CUDA_ERROR_INVALID_VALUE, cuMemCreate(&handle, MIB(2), NULL, 0));
 	IS(CUDA_ERROR_INVALID_VALUE, cuMemCreate(NULL, MIB(2), &on_device, 0));
 	IS(CUDA_ERROR_INVALID_VALUE, cuMemCreate(&handle, MIB(2), &on_device, 1));
-	IS(CUDA_ERROR_OUT_OF_MEMORY, cuMemCreate(&handle, DEVICE_BYTES * 2, &on_device, 0));
+	IS(CUDA_ERROR_OUT_OF_MEMORY,
+	   cuMemCreate(&handle, DEVICE_BYTES * 2, &on_device, 0));
 	IS(CUDA_ERROR_OUT_OF_MEMORY,
 	   cuMemCreate(&handle, SIZE_MAX - MIB(2) + 1, &on_device, 0));
 	bad = on_device, bad.type = CU_MEM_ALLOCATION_TYPE_INVALID;
@@ -304,6 +310,36 @@ static void access_is_none_until_it_is_set(void)
 	OK(cuMemAddressFree(va, MIB(2)));
 }
 
+static void access_is_set_per_device(void)
+{
+	CUmemLocation second = { CU_MEM_LOCATION_TYPE_DEVICE, 1 };
+	CUmemAccessDesc both[2] = { read_write,
+				    { second, CU_MEM_ACCESS_FLAGS_PROT_READ } };
+	CUmemAllocationProp on_second = on_device;
+	CUmemGenericAllocationHandle handle;
+	unsigned long long flags;
+	CUdeviceptr va;
+
+	on_second.location = second;
+	OK(cuMemAddressReserve(&va, MIB(2), 0, 0, 0));
+	OK(cuMemCreate(&handle, MIB(2), &on_second, 0));
+	CU_ASSERT_EQUAL(books_of(1, NULL).vmm, MIB(2));
+	CU_ASSERT_EQUAL(books_of(0, NULL).vmm, 0);
+	OK(cuMemMap(va, MIB(2), 0, handle, 0));
+	OK(cuMemSetAccess(va, MIB(2), both, 2));
+	OK(cuMemGetAccess(&flags, &gpu, va));
+	CU_ASSERT_EQUAL(flags, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+	OK(cuMemGetAccess(&flags, &second, va));
+	CU_ASSERT_EQUAL(flags, CU_MEM_ACCESS_FLAGS_PROT_READ);
+	both[0].location.id = 9;
+	IS(CUDA_ERROR_INVALID_DEVICE, cuMemSetAccess(va, MIB(2), both, 2));
+	OK(cuMemsetD8(va, 1, MIB(2)));
+	OK(cuMemUnmap(va, MIB(2)));
+	OK(cuMemRelease(handle));
+	OK(cuMemAddressFree(va, MIB(2)));
+	CU_ASSERT_EQUAL(books_of(1, NULL).vmm, 0);
+}
+
 static void a_copy_may_span_mappings_and_not_a_gap(void)
 {
 	static unsigned char out[MIB(4)], in[MIB(4)];
@@ -322,7 +358,8 @@ static void a_copy_may_span_mappings_and_not_a_gap(void)
 	OK(cuMemcpyDtoH(in, va, MIB(4)));
 	CU_ASSERT(is_pattern(in, sizeof(in), 1));
 	IS(CUDA_ERROR_INVALID_VALUE, cuMemsetD8(va, 0, MIB(4) + 1));
-	OK(cuPointerGetAttribute(&base, CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, va + MIB(3)));
+	OK(cuPointerGetAttribute(&base, CU_POINTER_ATTRIBUTE_RANGE_START_ADDR,
+				 va + MIB(3)));
 	CU_ASSERT_EQUAL(base, va);
 	OK(cuPointerGetAttribute(&bytes, CU_POINTER_ATTRIBUTE_RANGE_SIZE, va + MIB(3)));
 	CU_ASSERT_EQUAL(bytes, MIB(6));
@@ -390,10 +427,10 @@ static void an_exported_handle_keeps_memory_alive(void)
 					CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0));
 	OK(cuMemRelease(handle));
 	fd = open("/dev/null", O_RDWR);
-	CU_ASSERT_NOT_EQUAL(cuMemImportFromShareableHandle(
-				    &imported, (void *)(intptr_t)fd,
-				    CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR),
-			    CUDA_SUCCESS);
+	CU_ASSERT_NOT_EQUAL(
+		cuMemImportFromShareableHandle(&imported, (void *)(intptr_t)fd,
+					       CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR),
+		CUDA_SUCCESS);
 	close(fd);
 	IS(CUDA_ERROR_INVALID_VALUE,
 	   cuMemImportFromShareableHandle(&imported, (void *)(intptr_t)fd,
@@ -448,6 +485,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(memory_lives_until_no_handle_and_no_mapping_is_left),
 		UNIT_TEST(mappings_need_room_in_a_reservation),
 		UNIT_TEST(access_is_none_until_it_is_set),
+		UNIT_TEST(access_is_set_per_device),
 		UNIT_TEST(a_copy_may_span_mappings_and_not_a_gap),
 		UNIT_TEST(mappings_outlive_the_context),
 		UNIT_TEST(an_exported_handle_keeps_memory_alive),
