@@ -210,7 +210,8 @@ $(SIM_COMMON) $(SIM_API) $(SIM_DRIVER) $(SIM_NVML) $(SHIM): OBJ_FLAGS := $(PIC)
 $(call objects,tests/unit): OBJ_FLAGS := -Itests/unit -I$(SIM)/common -I$(SIM)/device \
 	-I$(SIM)/driver
 $(call objects,$(SIM)/tests) $(call objects,tests/stress): OBJ_FLAGS := -Itests/unit
-$(call objects,tests/fuzz): OBJ_FLAGS := -I$(SIM)/common -I$(SIM)/device -I$(SIM)/driver
+$(call objects,tests/fuzz): OBJ_FLAGS := -Itests/unit -I$(SIM)/common -I$(SIM)/device \
+	-I$(SIM)/driver
 
 -include $(shell [ -d '$(OBJ)' ] && find '$(OBJ)' -name '*.d')
 
@@ -288,7 +289,7 @@ $(BENCH): $(BUILD)/bench/%: $(OBJ)/tests/bench/%.o $(call shared,tests/bench) \
 	$(call program,$(CUDA_LINK) -lm)
 
 $(FUZZ): $(BUILD)/fuzz/%: $(OBJ)/tests/fuzz/%.o $(call shared,tests/fuzz) \
-		$(LIBSIMDRIVER) $(LIBSIMDEVICE)
+		$(OBJ)/tests/unit/common_server.o $(LIBSIMDRIVER) $(LIBSIMDEVICE)
 	$(call program,-fsanitize=fuzzer -lm)
 
 # --- install -----------------------------------------------------------------------------

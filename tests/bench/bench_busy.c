@@ -106,7 +106,8 @@ static void sleep_ns(uint64_t ns)
 	nanosleep(&t, NULL);
 }
 
-static void report(const struct load *load, const struct reading *a, const struct reading *b)
+static void report(const struct load *load, const struct reading *a,
+		   const struct reading *b)
 {
 	const double wall = (double)(b->now_ns - a->now_ns);
 	const double device = (double)(b->device_cpu_ns - a->device_cpu_ns);
@@ -122,7 +123,8 @@ static void report(const struct load *load, const struct reading *a, const struc
 	}
 	snprintf(id, sizeof(id), "%s.busy", load->id);
 	bench_row(strdup(id), load->what, "% busy or switching",
-		  100 * (double)(b->busy_ns + b->switch_ns - a->busy_ns - a->switch_ns) / wall,
+		  100 * (double)(b->busy_ns + b->switch_ns - a->busy_ns - a->switch_ns) /
+			  wall,
 		  NAN, load->busy_target, false);
 	snprintf(id, sizeof(id), "%s.cpu", load->id);
 	bench_row(strdup(id), "  clients and device process", "% of a core",
@@ -137,8 +139,8 @@ static void report(const struct load *load, const struct reading *a, const struc
 	if (load->clients == 1)
 		return;
 	snprintf(id, sizeof(id), "%s.spread", load->id);
-	bench_row(strdup(id), "  most over least served client", "ratio", most / least, NAN,
-		  NAN, true);
+	bench_row(strdup(id), "  most over least served client", "ratio", most / least,
+		  NAN, NAN, true);
 }
 
 static void run(struct simgpu_monitor *monitor, const struct load *load)
@@ -191,13 +193,15 @@ int main(void)
 {
 	static const struct load loads[] = {
 		{ "sim.one", "1 client, 1 stream", 1, 1, UNTIL_BLOCKED, 98, 50 },
-		{ "sim.eight", "8 clients, 4 streams each", 8, 4, UNTIL_BLOCKED, 98, NAN },
+		{ "sim.eight", "8 clients, 4 streams each", 8, 4, UNTIL_BLOCKED, 98,
+		  NAN },
 		{ "sim.sync", "1 client that waits for each", 1, 1, EACH_WAITED_FOR, NAN,
 		  NAN },
 	};
 	struct simgpu_monitor *monitor = bench_monitor();
 
-	bench_begin("busy", "Kernels of 20 us without a gap, device time by its own books");
+	bench_begin("busy",
+		    "Kernels of 20 us without a gap, device time by its own books");
 	idle(monitor);
 	for (size_t i = 0; i < sizeof(loads) / sizeof(loads[0]); i++)
 		run(monitor, &loads[i]);

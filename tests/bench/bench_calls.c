@@ -196,23 +196,27 @@ static void call_sync(void)
 static const struct call {
 	const char *id, *what;
 	void (*call)(void), (*bare)(void);
-	unsigned calls; /* of a round: few enough for a stream's queue where they pile up */
+	unsigned
+		calls; /* of a round: few enough for a stream's queue where they pile up */
 	double scale;
 	const char *unit;
 } calls[] = {
-	{ "sim.call.launch", "cuLaunchKernel", call_launch, bare_submission, 400, 1, "ns" },
-	{ "sim.call.record", "cuEventRecord", call_record, bare_submission, 400, 1, "ns" },
-	{ "sim.call.query", "cuEventQuery of a finished event", call_query, bare_query, 400,
-	  1, "ns" },
+	{ "sim.call.launch", "cuLaunchKernel", call_launch, bare_submission, 400, 1,
+	  "ns" },
+	{ "sim.call.record", "cuEventRecord", call_record, bare_submission, 400, 1,
+	  "ns" },
+	{ "sim.call.query", "cuEventQuery of a finished event", call_query, bare_query,
+	  400, 1, "ns" },
 	{ "sim.call.pair", "cuMemAlloc and cuMemFree of 64 KiB", call_pair, bare_pair, 50,
 	  1e-3, "us" },
 	{ "sim.call.pool", "cuMemAllocAsync and cuMemFreeAsync", call_pool_pair,
 	  bare_submission, 50, 1e-3, "us" },
-	{ "sim.call.htod", "cuMemcpyHtoD of 4 KiB", call_copy_in, bare_copy, 50, 1e-3, "us" },
+	{ "sim.call.htod", "cuMemcpyHtoD of 4 KiB", call_copy_in, bare_copy, 50, 1e-3,
+	  "us" },
 	{ "sim.call.dtoh", "cuMemcpyDtoH of 4 KiB", call_copy_out, bare_copy, 50, 1e-3,
 	  "us" },
-	{ "sim.call.sync", "launch of 20 us, cuStreamSynchronize", call_sync, bare_kernel, 50,
-	  1e-3, "us" },
+	{ "sim.call.sync", "launch of 20 us, cuStreamSynchronize", call_sync, bare_kernel,
+	  50, 1e-3, "us" },
 };
 
 static double round_ns(void (*call)(void), unsigned n)
@@ -244,8 +248,8 @@ int main(void)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sockets) != 0)
 		return 1;
-	partner.word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-			    0);
+	partner.word = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	partner.kick = eventfd(0, 0);
 	partner.socket = sockets[0];
 	if (partner.word == MAP_FAILED || partner.kick < 0)

@@ -31,7 +31,8 @@ static __attribute__((noinline)) CUresult nothing(CUfunction f, unsigned a, unsi
 }
 
 typedef CUresult (*launch_function)(CUfunction, unsigned, unsigned, unsigned, unsigned,
-				    unsigned, unsigned, unsigned, CUstream, void **, void **);
+				    unsigned, unsigned, unsigned, CUstream, void **,
+				    void **);
 
 static double launch_ns(launch_function launch)
 {
@@ -42,8 +43,8 @@ static double launch_ns(launch_function launch)
 
 	begin = bench_now_ns();
 	for (int i = 0; i < CALLS; i++)
-		failed += launch(gpu.work, 1, 1, 1, 32, 1, 1, 0, NULL, parameters, NULL) !=
-			  CUDA_SUCCESS;
+		failed += launch(gpu.work, 1, 1, 1, 32, 1, 1, 0, NULL, parameters,
+				 NULL) != CUDA_SUCCESS;
 	if (failed)
 		exit(1);
 	return (double)(bench_now_ns() - begin) / CALLS;
@@ -142,13 +143,16 @@ static void run(const char *id, const char *text, enum what what, unsigned threa
 int main(void)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned threads = cores < 2 ? 2 : cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores;
+	unsigned threads = cores < 2		 ? 2
+			   : cores > THREADS_MAX ? THREADS_MAX
+						 : (unsigned)cores;
 	char launch[64], pair[64];
 
 	setenv("SIMGPU_ZERO_COST", "1", 1);
 	bench_gpu_open(&gpu);
-	bench_begin("zero_cost",
-		    "Zero-cost mode, against functions that do nothing (median of 31 rounds)");
+	bench_begin(
+		"zero_cost",
+		"Zero-cost mode, against functions that do nothing (median of 31 rounds)");
 	run("sim.zero.launch", "cuLaunchKernel", LAUNCH, 1);
 	run("sim.zero.pair", "cuMemAlloc and cuMemFree", PAIR, 1);
 	snprintf(launch, sizeof(launch), "cuLaunchKernel, %u threads", threads);

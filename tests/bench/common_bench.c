@@ -25,8 +25,8 @@ static const char *bench_name;
 void bench_begin(const char *name, const char *title)
 {
 	bench_name = name;
-	printf("%s\n\n%-20s %-44s %10s %10s %10s  %s\n", title, "id", "what", "figure", "bare",
-	       "above bare", "target");
+	printf("%s\n\n%-20s %-44s %10s %10s %10s  %s\n", title, "id", "what", "figure",
+	       "bare", "above bare", "target");
 }
 
 static bool met(const struct row *row)
@@ -44,8 +44,8 @@ static void print_number(double number)
 		printf(" %10.*f", fabs(number) < 1000 ? 2 : 0, number);
 }
 
-void bench_row(const char *id, const char *what, const char *unit, double figure, double bare,
-	       double target, bool most)
+void bench_row(const char *id, const char *what, const char *unit, double figure,
+	       double bare, double target, bool most)
 {
 	struct row *row = &rows[nrows < ROWS_MAX ? nrows++ : ROWS_MAX - 1];
 	char text[64];
@@ -57,7 +57,8 @@ void bench_row(const char *id, const char *what, const char *unit, double figure
 	print_number(bare);
 	print_number(figure - bare);
 	if (!isnan(target))
-		printf("  %s %g: %s", most ? "<=" : ">=", target, met(row) ? "met" : "MISSED");
+		printf("  %s %g: %s", most ? "<=" : ">=", target,
+		       met(row) ? "met" : "MISSED");
 	putchar('\n');
 	fflush(stdout);
 }
@@ -78,10 +79,12 @@ int bench_end(void)
 
 	snprintf(path, sizeof(path), "%s/bench", build ? build : "build");
 	mkdir(path, 0777);
-	snprintf(path, sizeof(path), "%s/bench/%s.json", build ? build : "build", bench_name);
+	snprintf(path, sizeof(path), "%s/bench/%s.json", build ? build : "build",
+		 bench_name);
 	file = fopen(path, "w");
 	if (!file) {
-		fprintf(stderr, "%s cannot be written; name the build directory in BUILD\n",
+		fprintf(stderr,
+			"%s cannot be written; name the build directory in BUILD\n",
 			path);
 		return 1;
 	}
@@ -105,22 +108,12 @@ int bench_end(void)
 
 /* ---- time ---- */
 
-static uint64_t clock_ns(clockid_t clock)
+uint64_t bench_now_ns(void)
 {
 	struct timespec t;
 
-	clock_gettime(clock, &t);
+	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-uint64_t bench_now_ns(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
-}
-
-uint64_t bench_cpu_ns(void)
-{
-	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 static int ascending(const void *a, const void *b)
@@ -142,7 +135,8 @@ void bench_try(CUresult result, const char *call, const char *file, int line)
 {
 	if (result == CUDA_SUCCESS)
 		return;
-	fprintf(stderr, "%s:%d: %s failed with error %d\n", file, line, call, (int)result);
+	fprintf(stderr, "%s:%d: %s failed with error %d\n", file, line, call,
+		(int)result);
 	exit(1);
 }
 

@@ -27,15 +27,14 @@ void bench_begin(const char *name, const char *title);
 /* One row: a figure with its bare counterpart and the target for `figure - bare` or, with a
  * bare of NAN, for the figure. `most`: the target is an upper bound, else a lower one. A
  * target of NAN is none. */
-void bench_row(const char *id, const char *what, const char *unit, double figure, double bare,
-	       double target, bool most);
+void bench_row(const char *id, const char *what, const char *unit, double figure,
+	       double bare, double target, bool most);
 /* Writes the JSON file. Returns the program's exit status. */
 int bench_end(void);
 
 /* ---- time ---- */
 
-uint64_t bench_now_ns(void);       /* CLOCK_MONOTONIC */
-uint64_t bench_cpu_ns(void);       /* of this process, all threads */
+uint64_t bench_now_ns(void); /* CLOCK_MONOTONIC */
 /* The median of n figures; reorders them. */
 double bench_median(double *figures, unsigned n);
 

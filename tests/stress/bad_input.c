@@ -30,11 +30,16 @@ static const struct function {
 /* clang-format on */
 #include "arguments.def"
 };
-enum { FUNCTIONS = sizeof(functions) / sizeof(functions[0]), ARGUMENTS_MAX = 16, ROUNDS = 10 };
+enum {
+	FUNCTIONS = sizeof(functions) / sizeof(functions[0]),
+	ARGUMENTS_MAX = 16,
+	ROUNDS = 10
+};
 
-typedef CUresult (*any_function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
-				 uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
-				 uint64_t, uint64_t, uint64_t, uint64_t);
+typedef CUresult (*any_function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
+				 uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
+				 uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
+				 uint64_t);
 
 enum pass { NOTHING, RANDOM_BITS, FREED, WRONG_KIND, NULL_POINTERS, PASSES };
 
@@ -72,8 +77,10 @@ enum { SCRATCH_BYTES = 1 << 20 };
 
 static CUresult make_vmm(CUmemGenericAllocationHandle *handle)
 {
-	const CUmemAllocationProp prop = { .type = CU_MEM_ALLOCATION_TYPE_PINNED,
-					   .location = { .type = CU_MEM_LOCATION_TYPE_DEVICE } };
+	const CUmemAllocationProp prop = {
+		.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+		.location = { .type = CU_MEM_LOCATION_TYPE_DEVICE }
+	};
 	size_t bytes;
 	CUresult res = cuMemGetAllocationGranularity(&bytes, &prop,
 						     CU_MEM_ALLOC_GRANULARITY_MINIMUM);
@@ -84,27 +91,26 @@ static CUresult make_vmm(CUmemGenericAllocationHandle *handle)
 static CUresult make_pool(CUmemoryPool *pool)
 {
 	const CUmemPoolProps props = { .allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
-				       .location = { .type = CU_MEM_LOCATION_TYPE_DEVICE } };
+				       .location = {
+					       .type = CU_MEM_LOCATION_TYPE_DEVICE } };
 
 	return cuMemPoolCreate(pool, &props);
 }
 
 static CUresult make_array(CUarray *array)
 {
-	const CUDA_ARRAY_DESCRIPTOR shape = { .Width = 16,
-					      .Height = 16,
-					      .Format = CU_AD_FORMAT_FLOAT,
-					      .NumChannels = 1 };
+	const CUDA_ARRAY_DESCRIPTOR shape = {
+		.Width = 16, .Height = 16, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 1
+	};
 
 	return cuArrayCreate(array, &shape);
 }
 
 static CUresult make_mipmaps(CUmipmappedArray *array)
 {
-	const CUDA_ARRAY3D_DESCRIPTOR shape = { .Width = 16,
-						.Height = 16,
-						.Format = CU_AD_FORMAT_FLOAT,
-						.NumChannels = 1 };
+	const CUDA_ARRAY3D_DESCRIPTOR shape = {
+		.Width = 16, .Height = 16, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 1
+	};
 
 	return cuMipmappedArrayCreate(array, &shape, 2);
 }
@@ -125,7 +131,8 @@ static CUresult make_texture(struct things *t, CUtexObject *texture)
 
 static CUresult make_exec(struct things *t, CUgraphExec *exec)
 {
-	return t->graph ? cuGraphInstantiate(exec, t->graph, 0) : CUDA_ERROR_NOT_SUPPORTED;
+	return t->graph ? cuGraphInstantiate(exec, t->graph, 0)
+			: CUDA_ERROR_NOT_SUPPORTED;
 }
 
 /* The destructor of a user object. */
@@ -200,8 +207,8 @@ static uint64_t make(struct things *t, char kind)
 		res = make_vmm(&made.vmm);
 		break;
 	case 'L':
-		res = cuLibraryLoadData(&made.library, stress_kernels, NULL, NULL, 0, NULL,
-					NULL, 0);
+		res = cuLibraryLoadData(&made.library, stress_kernels, NULL, NULL, 0,
+					NULL, NULL, 0);
 		break;
 	case 'U':
 		res = cuUserObjectCreate(&made.user, NULL, forget, 1,
@@ -303,7 +310,8 @@ static uint64_t handle_for(struct things *t, struct stress_random *random, enum 
 		return bits ? bits : t->live[(int)kind] + 8;
 	case WRONG_KIND:
 		bits = t->live[(int)handle_kinds[stress_below(random, KINDS)]];
-		return bits != 0 && bits != t->live[(int)kind] ? bits : (uintptr_t)t->scratch;
+		return bits != 0 && bits != t->live[(int)kind] ? bits
+							       : (uintptr_t)t->scratch;
 	case NULL_POINTERS:
 		return t->live[(int)kind];
 	default:
@@ -328,7 +336,8 @@ static uint64_t argument(struct things *t, struct stress_random *random, enum pa
 		       : pass == NOTHING     ? 0
 					     : stress_random(random);
 	case 'i':
-		return pass == NOTHING || pass == NULL_POINTERS ? 0 : stress_below(random, 2);
+		return pass == NOTHING || pass == NULL_POINTERS ? 0
+								: stress_below(random, 2);
 	default:
 		return 0;
 	}
@@ -377,8 +386,8 @@ static int walker(void *arg)
 	const struct walk *w = arg;
 	void *driver = dlopen("libcuda.so.1", RTLD_NOW);
 	static struct things t;
-	struct stress_random random = { .state = (uint64_t)w->pass << 32 | w->round << 16 |
-						 (unsigned)w->from };
+	struct stress_random random = { .state = (uint64_t)w->pass << 32 |
+						 w->round << 16 | (unsigned)w->from };
 
 	w->report->at = w->from;
 	if (!driver || make_things(&t))
@@ -537,7 +546,8 @@ static void check_memory(void)
 	EXPECT(cuMemAllocPitch(&p, &pitch, 64, 4, 5), CUDA_ERROR_INVALID_VALUE);
 	EITHER(cuMemAllocPitch(&p, &pitch, absurd, absurd, 4), CUDA_ERROR_OUT_OF_MEMORY,
 	       CUDA_ERROR_INVALID_VALUE);
-	EXPECT(cuMemAllocManaged(NULL, 4, CU_MEM_ATTACH_GLOBAL), CUDA_ERROR_INVALID_VALUE);
+	EXPECT(cuMemAllocManaged(NULL, 4, CU_MEM_ATTACH_GLOBAL),
+	       CUDA_ERROR_INVALID_VALUE);
 	EXPECT(cuMemAllocManaged(&p, 4, 0), CUDA_ERROR_INVALID_VALUE);
 	EXPECT(cuMemAllocManaged(&p, 0, CU_MEM_ATTACH_GLOBAL), CUDA_ERROR_INVALID_VALUE);
 	EXPECT(cuMemAllocManaged(&p, absurd, CU_MEM_ATTACH_GLOBAL),
@@ -636,8 +646,10 @@ static void check_modules_and_launches(const struct stress_gpu *gpu)
 	EITHER(cuModuleLoadData(&module, "this is no image"), CUDA_ERROR_INVALID_IMAGE,
 	       CUDA_ERROR_INVALID_PTX);
 	EXPECT(cuModuleLoad(&module, "/nowhere/at.all"), CUDA_ERROR_FILE_NOT_FOUND);
-	EXPECT(cuModuleGetFunction(&function, gpu->module, "nobody"), CUDA_ERROR_NOT_FOUND);
-	EXPECT(cuModuleGetFunction(&function, gpu->module, NULL), CUDA_ERROR_INVALID_VALUE);
+	EXPECT(cuModuleGetFunction(&function, gpu->module, "nobody"),
+	       CUDA_ERROR_NOT_FOUND);
+	EXPECT(cuModuleGetFunction(&function, gpu->module, NULL),
+	       CUDA_ERROR_INVALID_VALUE);
 	EXPECT(cuModuleGetFunction(NULL, gpu->module, "gpushim_work"),
 	       CUDA_ERROR_INVALID_VALUE);
 	EXPECT(cuFuncGetAttribute(&value, (CUfunction_attribute)999, gpu->work),

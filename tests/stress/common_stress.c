@@ -189,11 +189,12 @@ int stress_gpu_open(struct stress_gpu *gpu)
 	static const char *const names[] = { "gpushim_fill_u32", "gpushim_saxpy_f32",
 					     "gpushim_reduce_u32", "gpushim_work",
 					     "gpushim_spin_word" };
-	CUfunction *const functions[] = { &gpu->fill, &gpu->saxpy, &gpu->reduce, &gpu->work,
-					  &gpu->spin_word };
+	CUfunction *const functions[] = { &gpu->fill, &gpu->saxpy, &gpu->reduce,
+					  &gpu->work, &gpu->spin_word };
 	CUdevice device;
 
-	if (failed(cuInit(0), "cuInit") || failed(cuDeviceGet(&device, 0), "cuDeviceGet") ||
+	if (failed(cuInit(0), "cuInit") ||
+	    failed(cuDeviceGet(&device, 0), "cuDeviceGet") ||
 	    failed(cuCtxCreate(&gpu->context, NULL, 0, device), "cuCtxCreate") ||
 	    failed(cuModuleLoadData(&gpu->module, ex_kernels_ptx), "cuModuleLoadData"))
 		return 1;
@@ -204,7 +205,8 @@ int stress_gpu_open(struct stress_gpu *gpu)
 	return 0;
 }
 
-CUresult stress_launch(CUfunction kernel, CUstream stream, unsigned grid, void **parameters)
+CUresult stress_launch(CUfunction kernel, CUstream stream, unsigned grid,
+		       void **parameters)
 {
 	return cuLaunchKernel(kernel, grid, 1, 1, 128, 1, 1, 0, stream, parameters, NULL);
 }
@@ -278,8 +280,8 @@ struct stress_neighbour stress_neighbour_start(void)
 
 	CU_ASSERT_EQUAL_FATAL(pipe(hold), 0);
 	CU_ASSERT_EQUAL_FATAL(pipe(ready), 0);
-	started.rounds = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-			      -1, 0);
+	started.rounds = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CU_ASSERT_PTR_NOT_EQUAL_FATAL(started.rounds, MAP_FAILED);
 	arg = (struct neighbour_arg){ hold[0], ready[1], started.rounds };
 	/* Other children must not keep the write end: they are told to close it. */

@@ -63,7 +63,8 @@ struct stress_gpu {
 };
 /* 0, or 1 after a sentence on standard error. */
 int stress_gpu_open(struct stress_gpu *gpu);
-CUresult stress_launch(CUfunction kernel, CUstream stream, unsigned grid, void **parameters);
+CUresult stress_launch(CUfunction kernel, CUstream stream, unsigned grid,
+		       void **parameters);
 /* Fills, computes and copies back a few thousand numbers. False when a result is wrong or a
  * call failed, after a sentence. */
 bool stress_gpu_works(const struct stress_gpu *gpu, uint32_t seed);
@@ -71,7 +72,7 @@ bool stress_gpu_works(const struct stress_gpu *gpu, uint32_t seed);
 /* A neighbour: computes with checked results until it is told to end. */
 struct stress_neighbour {
 	pid_t pid;
-	int hold;               /* closed: it ends */
+	int hold;		   /* closed: it ends */
 	volatile uint64_t *rounds; /* shared: checked results so far */
 };
 struct stress_neighbour stress_neighbour_start(void);

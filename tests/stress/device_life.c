@@ -63,8 +63,9 @@ static unsigned devices_running(void)
 		int fd;
 
 		snprintf(path, sizeof(path), "/proc/%s/cmdline", entry->d_name);
-		fd = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? open(path, O_RDONLY)
-									: -1;
+		fd = entry->d_name[0] >= '0' && entry->d_name[0] <= '9'
+			     ? open(path, O_RDONLY)
+			     : -1;
 		if (fd < 0)
 			continue;
 		got = read(fd, text, sizeof(text) - 1);
@@ -73,7 +74,8 @@ static unsigned devices_running(void)
 			if (text[i] == '\0')
 				text[i] = ' ';
 		text[got > 0 ? got : 0] = '\0';
-		n += strstr(text, "simgpud --fd") != NULL && strstr(text, directory) != NULL;
+		n += strstr(text, "simgpud --fd") != NULL &&
+		     strstr(text, directory) != NULL;
 	}
 	closedir(proc);
 	return n;
@@ -225,7 +227,8 @@ static void is_refused(const char *what)
 	CU_ASSERT_PTR_NULL(simgpu_open(NULL, 1, &why));
 	CU_ASSERT_PTR_NOT_NULL(strstr(why, what));
 	CU_ASSERT_EQUAL_FATAL(pipe(said), 0);
-	CU_ASSERT_EQUAL(stress_wait(stress_child(initialise, &said[1])), CUDA_ERROR_NO_DEVICE);
+	CU_ASSERT_EQUAL(stress_wait(stress_child(initialise, &said[1])),
+			CUDA_ERROR_NO_DEVICE);
 	close(said[1]);
 	got = read(said[0], text, sizeof(text) - 1);
 	close(said[0]);

@@ -77,9 +77,10 @@ static void give_back(struct held *h, CUstream stream)
 
 static CUresult take_vmm(struct held *h, size_t granularity)
 {
-	const CUmemAllocationProp prop = { .type = CU_MEM_ALLOCATION_TYPE_PINNED,
-					   .location = { .type = CU_MEM_LOCATION_TYPE_DEVICE,
-							 .id = 0 } };
+	const CUmemAllocationProp prop = {
+		.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+		.location = { .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0 }
+	};
 	const CUmemAccessDesc access = { .location = prop.location,
 					 .flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE };
 	CUmemGenericAllocationHandle handle;
@@ -254,7 +255,8 @@ static int busy_client(void *arg)
 	const struct order *order = arg;
 	static struct busy first, second;
 	CUmemAllocationProp prop = { .type = CU_MEM_ALLOCATION_TYPE_PINNED,
-				     .location = { .type = CU_MEM_LOCATION_TYPE_DEVICE } };
+				     .location = {
+					     .type = CU_MEM_LOCATION_TYPE_DEVICE } };
 	pthread_t thread;
 	uint64_t fork_at;
 
@@ -352,7 +354,8 @@ static void five_hundred_killed_clients_leave_nothing(void)
 {
 	struct stress_neighbour neighbour = stress_neighbour_start();
 	struct stress_random random = { .state = 20240607 };
-	uint64_t rounds = *neighbour.rounds, kernels = 0, graphs = 0, allocs = 0, copies = 0;
+	uint64_t rounds = *neighbour.rounds, kernels = 0, graphs = 0, allocs = 0,
+		 copies = 0;
 	struct simgpu_truth *truth;
 
 	start_and_kill(KILLS, &random);
@@ -472,7 +475,8 @@ static void a_killed_client_gives_up_the_device_at_once(void)
 	after = stress_truth(monitor);
 	CU_ASSERT_EQUAL(after->devices[0].state, 0);
 	/* It had the device until it was seen to go, and not a nanosecond longer. */
-	CU_ASSERT_TRUE(simgpu_find(after, pid)->gone_ns - simgpu_find(after, pid)->connected_ns >
+	CU_ASSERT_TRUE(simgpu_find(after, pid)->gone_ns -
+			       simgpu_find(after, pid)->connected_ns >
 		       simgpu_find(after, pid)->gpu_ns[0]);
 	CU_ASSERT_TRUE(stress_nothing_left(monitor, 0, 0, 0));
 	simgpu_free(before);

@@ -171,13 +171,15 @@ static void records(struct mad *mad)
 
 		fill(mad, bytes, sizeof(bytes));
 		record->bytes = length;
-		record->kind = (uint16_t)(below(mad, 20) ? 2 + below(mad, SIM_REC_KINDS - 2)
-							 : below(mad, 65536));
+		record->kind = (uint16_t)(below(mad, 20)
+						  ? 2 + below(mad, SIM_REC_KINDS - 2)
+						  : below(mad, 65536));
 		record->stream = slot % 8;
 		record->seq = ++seq;
 		record->submit_ns = below(mad, 4) ? 1 : odd_number(mad);
 		if (record->kind == SIM_REC_KERNEL && length >= 128) {
-			struct sim_rec_kernel *kernel = (struct sim_rec_kernel *)(record + 1);
+			struct sim_rec_kernel *kernel = (struct sim_rec_kernel *)(record +
+										  1);
 
 			kernel->builtin = (uint32_t)below(mad, SIM_K_BUILTINS);
 			kernel->param_bytes = 32;
@@ -250,8 +252,10 @@ static void send_requests(struct mad *mad)
 		if (request.op == SIM_RPC_FAULT || request.op == SIM_RPC_STICKY)
 			continue;
 		/* Memory of others is not to be starved: that is no harm but a full card. */
-		if ((request.op == SIM_RPC_MEM_ALLOC || request.op == SIM_RPC_PHYS_CREATE ||
-		     request.op == SIM_RPC_CTX_LIMIT || request.op == SIM_RPC_CODE_LOAD) &&
+		if ((request.op == SIM_RPC_MEM_ALLOC ||
+		     request.op == SIM_RPC_PHYS_CREATE ||
+		     request.op == SIM_RPC_CTX_LIMIT ||
+		     request.op == SIM_RPC_CODE_LOAD) &&
 		    below(mad, 4))
 			for (int i = 0; i < 6; i++)
 				request.a[i] %= 1 << 22;
@@ -288,8 +292,8 @@ static void send_graphs(struct mad *mad)
 		if (node->ndeps) {
 			uint32_t on = (uint32_t)below(mad, image.head.nnodes);
 
-			memcpy(image.bytes + at + sizeof(*node) + node->payload_bytes, &on,
-			       sizeof(on));
+			memcpy(image.bytes + at + sizeof(*node) + node->payload_bytes,
+			       &on, sizeof(on));
 		}
 		at += node->bytes;
 		image.head.nnodes++;
@@ -300,7 +304,8 @@ static void send_graphs(struct mad *mad)
 	if (below(mad, 4) == 0)
 		fill(mad, image.bytes + below(mad, at), 8);
 	request.a[0] = below(mad, 8) ? at : odd_number(mad);
-	request.a[1] = mad->pinned ? 1 + below(mad, 400) : 0; /* a context, if it guesses it */
+	request.a[1] = mad->pinned ? 1 + below(mad, 400)
+				   : 0; /* a context, if it guesses it */
 	if (fd < 0 || write(fd, &image, sizeof(image)) < 0)
 		return;
 	/* Context numbers count up over all clients, so try a few. */
@@ -380,7 +385,8 @@ static int mad_client(void *arg)
 	void *work[] = { &steps, &sink };
 
 	mad.random.state = *(uint64_t *)arg;
-	if (stress_gpu_open(&mad.gpu) || cuMemAlloc(&mad.memory, 1 << 20) != CUDA_SUCCESS ||
+	if (stress_gpu_open(&mad.gpu) ||
+	    cuMemAlloc(&mad.memory, 1 << 20) != CUDA_SUCCESS ||
 	    cuMemHostAlloc(&mad.pinned, 8192, 0) != CUDA_SUCCESS ||
 	    stress_launch(mad.gpu.work, NULL, 1, work) != CUDA_SUCCESS ||
 	    cuCtxSynchronize() != CUDA_SUCCESS)
@@ -446,8 +452,8 @@ static void a_mad_client_harms_itself_only(void)
 		bad += after->clients[i].bad_records;
 		sticky += after->clients[i].sticky != 0;
 	}
-	printf("      %d mad clients: %llu bad records, %llu ended in error\n", ITERATIONS,
-	       (unsigned long long)bad, (unsigned long long)sticky);
+	printf("      %d mad clients: %llu bad records, %llu ended in error\n",
+	       ITERATIONS, (unsigned long long)bad, (unsigned long long)sticky);
 	CU_ASSERT_TRUE(bad > 0);
 	CU_ASSERT_TRUE(sticky > ITERATIONS / 10);
 	simgpu_free(before);
@@ -502,7 +508,8 @@ static int submit_endless(void *arg)
 			};
 		};
 		uint64_t room[4];
-	} all = { .record = { .bytes = sizeof(all) / 32 * 32, .kind = (uint16_t)e->kind } };
+	} all = { .record = { .bytes = sizeof(all) / 32 * 32,
+			      .kind = (uint16_t)e->kind } };
 	static struct mad mad;
 	struct sim_channel *chan;
 	uint64_t steps = 1;
@@ -510,7 +517,8 @@ static int submit_endless(void *arg)
 	void *work[] = { &steps, &sink };
 	uint32_t slot = 0;
 
-	if (stress_gpu_open(&mad.gpu) || cuMemAlloc(&mad.memory, 1 << 20) != CUDA_SUCCESS ||
+	if (stress_gpu_open(&mad.gpu) ||
+	    cuMemAlloc(&mad.memory, 1 << 20) != CUDA_SUCCESS ||
 	    stress_launch(mad.gpu.work, NULL, 1, work) != CUDA_SUCCESS ||
 	    cuCtxSynchronize() != CUDA_SUCCESS)
 		return 99;
@@ -534,10 +542,12 @@ static int submit_endless(void *arg)
 		memcpy(all.arguments, e->arguments, sizeof(all.arguments));
 		all.arguments[0] = mad.memory;
 	}
-	memcpy(chan->ring + atomic_load(&chan->tail) % SIM_RING_BYTES, &all, all.record.bytes);
+	memcpy(chan->ring + atomic_load(&chan->tail) % SIM_RING_BYTES, &all,
+	       all.record.bytes);
 	atomic_fetch_add(&chan->tail, all.record.bytes);
 	kick(&mad);
-	for (unsigned tries = e->kind == SIM_REC_KERNEL ? 500 : 5000; tries > 0; tries--) {
+	for (unsigned tries = e->kind == SIM_REC_KERNEL ? 500 : 5000; tries > 0;
+	     tries--) {
 		if (atomic_load(&chan->sticky) != 0)
 			return e->accepted ? 1 : 0;
 		if (atomic_load(&chan->streams[slot].completed) >= all.record.seq)
@@ -585,7 +595,8 @@ static int told_of_its_error(void *arg)
 	memset(mad.chan->ring, 0xff, 64);
 	atomic_store(&mad.chan->tail, atomic_load(&mad.chan->head) + 64);
 	kick(&mad);
-	for (unsigned tries = 10000; tries > 0 && cuCtxSynchronize() == CUDA_SUCCESS; tries--)
+	for (unsigned tries = 10000; tries > 0 && cuCtxSynchronize() == CUDA_SUCCESS;
+	     tries--)
 		stress_pause_us(100);
 	return cuCtxSynchronize() != CUDA_ERROR_LAUNCH_FAILED;
 }

@@ -79,7 +79,6 @@ int sim_server_accept(struct sim_server *server)
 	client->sock = sock;
 	client->kick_fd = -1;
 	client->pid = peer.pid;
-	client->host_waiting_end = &client->host_waiting;
 	client->role = SIM_ROLE_MONITOR; /* until HELLO says otherwise */
 	client->books.pid = peer.pid;
 	client->books.connected_ns = sim_clock_ns();
@@ -301,8 +300,12 @@ void sim_client_stick(struct sim_client *client, uint32_t result)
 
 void sim_client_fail(struct sim_client *client, uint32_t result)
 {
-	if (client->sticky_next == 0)
-		client->sticky_next = result;
+	if (client->sticky_next != 0)
+		return;
+	client->sticky_next = result;
+	/* Before the completion of the work that failed, which its client may be polling. */
+	if (client->chan != NULL && client->sticky == 0)
+		atomic_store_explicit(&client->chan->sticky, result, memory_order_release);
 }
 
 /* ---- the end ---- */
@@ -345,7 +348,7 @@ void sim_client_gone(struct sim_server *server, struct sim_client *client)
 				if (client->events[slot] != NULL)
 					sim_client_event_forget(client, slot);
 		free(client->events);
-		free(client->conditions);
+		free(client->conditions.slots);
 		sim_memory_free_client(&server->memory, client);
 		epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, client->kick_fd, NULL);
 		close(client->kick_fd);

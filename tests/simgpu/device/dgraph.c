@@ -13,10 +13,13 @@
 #include "device/server.h"
 
 #define DEPTH_MAX 16
-#define NODES_MAX (1u << 20)
-/* Each turn of a while node takes at least this: the condition is read on the device, and
- * a loop without work must not stop the device's clock. */
-#define CONDITION_NS 1000
+/* Of an image with all that is nested in it: what begins at one instant. */
+#define NODES_MAX (1u << 18)
+#define DEPS_MAX (1u << 20)
+/* Each turn of a while node takes at least this and for each node that it runs: the
+ * condition is read on the device, and a loop without work must not outrun our own clock. */
+#define TURN_NS 2000
+#define TURN_NODE_NS 500
 
 struct node {
 	const struct sim_graph_node *header;
@@ -27,8 +30,7 @@ struct node {
 struct sim_graph {
 	unsigned refs;
 	uint32_t id;
-	bool forgotten;
-	struct sim_dctx *ctx;
+	struct sim_client *client;
 	struct sim_work *last;
 	unsigned char *image;
 	uint64_t bytes;
@@ -43,6 +45,8 @@ struct sim_run {
 	const unsigned char *image;
 	struct sim_work *parent;
 	struct sim_work *join;
+	uint64_t launch; /* when the graph was launched, in the order of submissions */
+	uint64_t nodes;  /* run so far, by itself and by the runs that its own began */
 };
 
 /* ---- images ---- */
@@ -72,9 +76,14 @@ static bool node_read(const unsigned char *image, uint64_t bytes, uint64_t *at,
 	return true;
 }
 
-static bool image_check(const unsigned char *image, uint64_t room, unsigned depth);
+struct check {
+	unsigned depth;
+	uint32_t nodes, deps; /* so far */
+};
 
-static bool bodies_check(const struct node *node, unsigned depth)
+static bool image_check(struct check *check, const unsigned char *image, uint64_t room);
+
+static bool bodies_check(struct check *check, const struct node *node)
 {
 	struct sim_node_conditional conditional;
 	uint64_t at = sizeof(conditional), bytes = node->header->payload_bytes;
@@ -89,7 +98,7 @@ static bool bodies_check(const struct node *node, unsigned depth)
 		const struct sim_graph_image *body;
 
 		if (at > bytes || bytes - at < sizeof(*body) ||
-		    !image_check(node->payload + at, bytes - at, depth + 1))
+		    !image_check(check, node->payload + at, bytes - at))
 			return false;
 		body = (const struct sim_graph_image *)(const void *)(node->payload + at);
 		at += align8(body->bytes);
@@ -98,43 +107,49 @@ static bool bodies_check(const struct node *node, unsigned depth)
 }
 
 /* Whether everything in an image lies within it, so that runs need not look again. */
-static bool image_check(const unsigned char *image, uint64_t room, unsigned depth)
+static bool image_check(struct check *check, const unsigned char *image, uint64_t room)
 {
 	const struct sim_graph_image *head = (const struct sim_graph_image *)(const void *)image;
 	uint64_t at = sizeof(*head);
 	uint32_t i, d;
 
-	if (depth > DEPTH_MAX || room < sizeof(*head) || head->magic != SIM_MAGIC ||
+	if (check->depth >= DEPTH_MAX || room < sizeof(*head) || head->magic != SIM_MAGIC ||
 	    head->bytes < sizeof(*head) || head->bytes > room || head->bytes % 8 != 0 ||
-	    head->nnodes > NODES_MAX)
+	    head->nnodes > NODES_MAX - check->nodes)
 		return false;
+	check->depth++;
+	check->nodes += head->nnodes;
 	for (i = 0; i < head->nnodes; i++) {
 		struct node node;
 
-		if (!node_read(image, head->bytes, &at, &node))
+		if (!node_read(image, head->bytes, &at, &node) ||
+		    node.header->ndeps > DEPS_MAX - check->deps)
 			return false;
+		check->deps += node.header->ndeps;
 		for (d = 0; d < node.header->ndeps; d++)
 			if (node.deps[d] >= i)
 				return false;
 		if (node.header->kind == SIM_NODE_CHILD &&
-		    !image_check(node.payload, node.header->payload_bytes, depth + 1))
+		    !image_check(check, node.payload, node.header->payload_bytes))
 			return false;
-		if (node.header->kind == SIM_NODE_CONDITIONAL && !bodies_check(&node, depth))
+		if (node.header->kind == SIM_NODE_CONDITIONAL && !bodies_check(check, &node))
 			return false;
 		if (node.header->kind == SIM_REC_GRAPH || node.header->kind == SIM_REC_PAD)
 			return false;
 	}
+	check->depth--;
 	return true;
 }
 
 /* ---- graphs ---- */
 
-struct sim_graph *sim_graph_new(struct sim_client *client, struct sim_dctx *ctx,
-				unsigned char *image, uint64_t bytes)
+struct sim_graph *sim_graph_new(struct sim_client *client, unsigned char *image,
+				uint64_t bytes)
 {
+	struct check check = { 0 };
 	struct sim_graph *graph;
 
-	if (!image_check(image, bytes, 0)) {
+	if (!image_check(&check, image, bytes)) {
 		free(image);
 		return NULL;
 	}
@@ -145,9 +160,11 @@ struct sim_graph *sim_graph_new(struct sim_client *client, struct sim_dctx *ctx,
 	}
 	graph->refs = 1;
 	graph->id = ++client->next_graph;
-	graph->ctx = ctx;
+	graph->client = client;
 	graph->image = image;
 	graph->bytes = bytes;
+	client->ngraphs++;
+	client->graph_bytes += bytes;
 	graph->next = client->graphs;
 	client->graphs = graph;
 	return graph;
@@ -182,6 +199,8 @@ void sim_graph_unref(struct sim_graph *graph)
 {
 	if (--graph->refs > 0)
 		return;
+	graph->client->ngraphs--;
+	graph->client->graph_bytes -= graph->bytes;
 	free(graph->image);
 	free(graph);
 }
@@ -196,35 +215,7 @@ void sim_graph_forget(struct sim_client *client, struct sim_graph *graph)
 	sim_graph_unref(graph);
 }
 
-/* ---- conditions ---- */
-
-static struct sim_condition *condition(struct sim_client *client, uint64_t handle)
-{
-	struct sim_condition *grown;
-	unsigned i;
-
-	for (i = 0; i < client->nconditions; i++)
-		if (client->conditions[i].handle == handle)
-			return &client->conditions[i];
-	grown = realloc(client->conditions, (client->nconditions + 1) * sizeof(*grown));
-	if (grown == NULL)
-		return NULL;
-	client->conditions = grown;
-	grown += client->nconditions++;
-	grown->handle = handle;
-	grown->value = 0;
-	return grown;
-}
-
-bool sim_condition_set(struct sim_client *client, uint64_t handle, uint32_t value)
-{
-	struct sim_condition *found = condition(client, handle);
-
-	if (found == NULL)
-		return false;
-	found->value = value;
-	return true;
-}
+/* ---- runs ---- */
 
 static void assign_default(struct sim_client *client, const struct node *node)
 {
@@ -234,8 +225,6 @@ static void assign_default(struct sim_client *client, const struct node *node)
 	if (conditional.has_default)
 		sim_condition_set(client, conditional.handle, conditional.default_value);
 }
-
-/* ---- runs ---- */
 
 void sim_run_unref(struct sim_run *run)
 {
@@ -284,6 +273,33 @@ static struct sim_work *node_work(struct sim_run *run, const struct node *node,
 	return work;
 }
 
+/* Whether an event's last record was there when the run's graph was launched: a launch does
+ * not wait for what was submitted after it, which may wait for the launch. */
+static bool recorded_before(const struct sim_work *record, const struct sim_run *run)
+{
+	uint64_t submitted = record->run != NULL ? record->run->launch : record->op.serial;
+
+	return submitted <= run->launch;
+}
+
+static bool wait_for_event(struct sim_work *work, const struct sim_run *run)
+{
+	const struct sim_devent *event = sim_client_event(run->client, work->rec.event.slot);
+
+	if (event == NULL)
+		return false;
+	return event->last == NULL || !recorded_before(event->last, run) ||
+	       sim_op_depend(&work->op, &event->last->op) == 0;
+}
+
+/* least_ns of a node is the longest path up to its end, of the parent that of the run. Sums
+ * may wrap: all that depends on them is how soon the device looks again. */
+static void path_extend(struct sim_work *work, uint64_t ns)
+{
+	if (work->least_ns < ns)
+		work->least_ns = ns;
+}
+
 /* Submits one image as operations; its join completes `parent`. `ready_ns` is when its
  * roots may start. False when out of memory or when a node is not acceptable. */
 static bool run_start(struct sim_work *parent, const unsigned char *image, uint64_t ready_ns)
@@ -296,9 +312,14 @@ static bool run_start(struct sim_work *parent, const unsigned char *image, uint6
 	bool ok = run != NULL && works != NULL;
 	uint32_t i, d;
 
-	if (!ok)
-		goto out;
+	if (!ok) {
+		free(works);
+		free(run);
+		return false;
+	}
 	run->refs = 1;
+	run->nodes = head->nnodes;
+	run->launch = parent->run != NULL ? parent->run->launch : parent->op.serial;
 	run->client = parent->client;
 	run->ctx = parent->ctx;
 	run->image = image;
@@ -328,27 +349,24 @@ static bool run_start(struct sim_work *parent, const unsigned char *image, uint6
 		fine = sim_work_shape(works[i]);
 		for (d = 0; fine && d < node.header->ndeps; d++)
 			fine = sim_op_depend(&works[i]->op, &works[node.deps[d]]->op) == 0;
-		if (fine && works[i]->kind == SIM_REC_EVENT_WAIT) {
-			struct sim_devent *event =
-				sim_client_event(run->client, works[i]->rec.event.slot);
-
-			fine = event != NULL &&
-			       (event->last == NULL ||
-				sim_op_depend(&works[i]->op, &event->last->op) == 0);
-		}
+		if (fine && works[i]->kind == SIM_REC_EVENT_WAIT)
+			fine = wait_for_event(works[i], run);
 		fine = fine && sim_op_depend(&run->join->op, &works[i]->op) == 0;
 		if (!fine) {
 			works[i]->kind = SIM_REC_MARKER;
 			works[i]->op.kind = SIM_OP_INSTANT;
 			ok = false;
 		}
+		for (d = 0; d < node.header->ndeps; d++)
+			path_extend(works[i], works[node.deps[d]]->least_ns);
+		works[i]->least_ns += works[i]->op.work_ns;
+		path_extend(parent, works[i]->least_ns);
 		sim_op_submit(engine, &works[i]->op);
 	}
 	sim_op_submit(engine, &run->join->op);
 out:
 	free(works);
-	if (run != NULL)
-		sim_run_unref(run);
+	sim_run_unref(run);
 	return ok;
 }
 
@@ -371,12 +389,10 @@ static const unsigned char *body_image(const struct sim_work *work, uint32_t ind
 static const unsigned char *chosen_body(const struct sim_work *work)
 {
 	struct sim_node_conditional conditional;
-	const struct sim_condition *found;
 	uint32_t value;
 
 	memcpy(&conditional, work->params, sizeof(conditional));
-	found = condition(work->client, conditional.handle);
-	value = found == NULL ? 0 : found->value;
+	value = sim_condition_get(work->client, conditional.handle);
 	switch (conditional.type) {
 	case SIM_COND_IF:
 		return body_image(work, value != 0 ? 0 : 1);
@@ -385,6 +401,16 @@ static const unsigned char *chosen_body(const struct sim_work *work)
 	default:
 		return body_image(work, value);
 	}
+}
+
+static bool is_while(const struct sim_work *work)
+{
+	struct sim_node_conditional conditional;
+
+	if (work->kind != SIM_NODE_CONDITIONAL)
+		return false;
+	memcpy(&conditional, work->params, sizeof(conditional));
+	return conditional.type == SIM_COND_WHILE;
 }
 
 void sim_graph_begin(struct sim_work *work, uint64_t now_ns)
@@ -415,18 +441,16 @@ void sim_graph_begin(struct sim_work *work, uint64_t now_ns)
 void sim_graph_joined(struct sim_work *join, uint64_t now_ns)
 {
 	struct sim_work *parent = join->run->parent;
-	struct sim_node_conditional conditional;
+	const uint64_t nodes = join->run->nodes;
+	const unsigned char *body = is_while(parent) ? chosen_body(parent) : NULL;
 
-	if (parent->kind == SIM_NODE_CONDITIONAL) {
-		const unsigned char *body;
-
-		memcpy(&conditional, parent->params, sizeof(conditional));
-		body = conditional.type == SIM_COND_WHILE ? chosen_body(parent) : NULL;
-		if (body != NULL) {
-			if (!run_start(parent, body, now_ns + CONDITION_NS))
-				sim_client_fail(parent->client, SIM_BROKEN);
-			return;
-		}
+	if (body != NULL) {
+		if (!run_start(parent, body, now_ns + TURN_NS + nodes * TURN_NODE_NS))
+			sim_client_fail(parent->client, SIM_BROKEN);
+		return;
 	}
+	/* A loop has paid for its own. */
+	if (parent->run != NULL && !is_while(parent))
+		parent->run->nodes += nodes;
 	sim_op_complete(parent->client->server->engine, &parent->op);
 }

@@ -8,6 +8,9 @@
 #include "device/futex.h"
 #include "device/server.h"
 
+/* How many light operations pass between two looks at the clock. */
+#define EVENTS_PER_LOOK 64
+
 static struct sim_work *work_of(struct sim_op *op)
 {
 	return (struct sim_work *)((char *)op - offsetof(struct sim_work, op));
@@ -15,18 +18,23 @@ static struct sim_work *work_of(struct sim_op *op)
 
 /* ---- bytes ---- */
 
+/* One call moves less than 2 GiB, whatever is asked for. */
+#define HOST_BYTES_MAX (1ull << 30)
+
 static bool host_read(struct sim_client *client, uint64_t addr, void *to, size_t bytes)
 {
 	struct iovec local = { to, bytes }, remote = { (void *)(uintptr_t)addr, bytes };
 
-	return process_vm_readv(client->pid, &local, 1, &remote, 1, 0) == (ssize_t)bytes;
+	return client->direct &&
+	       process_vm_readv(client->pid, &local, 1, &remote, 1, 0) == (ssize_t)bytes;
 }
 
 static bool host_write(struct sim_client *client, uint64_t addr, void *from, size_t bytes)
 {
 	struct iovec local = { from, bytes }, remote = { (void *)(uintptr_t)addr, bytes };
 
-	return process_vm_writev(client->pid, &local, 1, &remote, 1, 0) == (ssize_t)bytes;
+	return client->direct &&
+	       process_vm_writev(client->pid, &local, 1, &remote, 1, 0) == (ssize_t)bytes;
 }
 
 /* Moves bytes between any two places; false if one of them is not there. */
@@ -54,6 +62,8 @@ static bool move(struct sim_client *client, uint32_t dst_space, uint64_t dst,
 		}
 		if (to == bounce && from == bounce)
 			step = step < sizeof(bounce) ? step : sizeof(bounce);
+		else if ((to == bounce || from == bounce) && step > HOST_BYTES_MAX)
+			step = HOST_BYTES_MAX;
 		if (src_space == SIM_SPACE_HOST)
 			ok = host_read(client, src, to, step);
 		if (ok && dst_space == SIM_SPACE_HOST)
@@ -71,14 +81,9 @@ static bool move(struct sim_client *client, uint32_t dst_space, uint64_t dst,
 
 static bool run_copy(struct sim_work *work)
 {
-	struct sim_rec_copy *rec = &work->rec.copy;
+	const struct sim_rec_copy *rec = &work->rec.copy;
 	uint64_t y, z;
 
-	/* Rows without gaps are one row. */
-	if (rec->dst.pitch == rec->width_bytes && rec->src.pitch == rec->width_bytes) {
-		rec->width_bytes *= rec->height;
-		rec->height = 1;
-	}
 	for (z = 0; z < rec->depth; z++)
 		for (y = 0; y < rec->height; y++)
 			if (!move(work->client, rec->dst.space,
@@ -92,18 +97,30 @@ static bool run_copy(struct sim_work *work)
 	return true;
 }
 
+#define FILL_BYTES (32u << 10)
+
 static void fill(unsigned char *to, uint64_t at, uint64_t bytes, const unsigned char *value,
 		 unsigned element_bytes)
 {
-	uint64_t i;
+	uint64_t done, i;
 
 	if (element_bytes == 1) {
 		memset(to, value[0], bytes);
 		return;
 	}
 	/* `at` is the offset in the row: mappings may end inside an element. */
-	for (i = 0; i < bytes; i++)
+	done = bytes < element_bytes ? bytes : element_bytes;
+	for (i = 0; i < done; i++)
 		to[i] = value[(at + i) % element_bytes];
+	/* Doubled, then in pieces that stay in the cache. */
+	while (done < bytes) {
+		uint64_t step = done < FILL_BYTES ? done : FILL_BYTES;
+
+		if (step > bytes - done)
+			step = bytes - done;
+		memcpy(to + done, to, step);
+		done += step;
+	}
 }
 
 static bool run_memset(struct sim_work *work)
@@ -188,6 +205,7 @@ illegal:
 	return true;
 }
 
+/* Tells everybody who knows the event that its last record is complete. */
 static void run_record(struct sim_work *work, uint64_t now_ns)
 {
 	struct sim_devent *event = work->event;
@@ -210,58 +228,94 @@ static void run_record(struct sim_work *work, uint64_t now_ns)
 
 /* ---- host functions ---- */
 
+static void host_append(struct sim_host_list *list, struct sim_work *work)
+{
+	work->host = list;
+	work->host_next = NULL;
+	work->host_prev = list->last;
+	if (list->last != NULL)
+		list->last->host_next = work;
+	else
+		list->first = work;
+	list->last = work;
+}
+
+/* Out of whichever list it stands in. */
+static void host_remove(struct sim_work *work)
+{
+	struct sim_host_list *list = work->host;
+
+	if (list == NULL)
+		return;
+	if (work->host_prev != NULL)
+		work->host_prev->host_next = work->host_next;
+	else
+		list->first = work->host_next;
+	if (work->host_next != NULL)
+		work->host_next->host_prev = work->host_prev;
+	else
+		list->last = work->host_prev;
+	work->host = NULL;
+}
+
 void sim_host_announce(struct sim_client *client)
 {
 	struct sim_channel *chan = client->chan;
 
 	/* A client about to be in error is announced nothing more: its work is dropped. */
-	while (client->host_waiting != NULL && client->sticky_next == 0) {
-		struct sim_work *work = client->host_waiting;
+	while (client->host_waiting.first != NULL && client->sticky_next == 0) {
+		struct sim_work *work = client->host_waiting.first;
 		uint32_t tail = atomic_load_explicit(&chan->cb_tail, memory_order_relaxed);
 
 		if (tail - atomic_load(&chan->cb_head) >= SIM_CALLBACKS)
 			return;
-		client->host_waiting = work->next;
-		if (client->host_waiting == NULL)
-			client->host_waiting_end = &client->host_waiting;
-		work->next = client->host_running;
-		client->host_running = work;
+		host_remove(work);
+		host_append(&client->host_running, work);
 		chan->callbacks[tail % SIM_CALLBACKS] = work->rec.host.token;
 		sim_futex_wake(&chan->cb_tail);
 	}
 }
 
-/* Takes a host function out of whichever list it is in. */
-static void host_unlink(struct sim_work *work)
-{
-	struct sim_client *client = work->client;
-	struct sim_work **link;
-
-	for (link = &client->host_running; *link != NULL; link = &(*link)->next)
-		if (*link == work) {
-			*link = work->next;
-			return;
-		}
-	for (link = &client->host_waiting; *link != NULL; link = &(*link)->next)
-		if (*link == work) {
-			*link = work->next;
-			if (*link == NULL)
-				client->host_waiting_end = link;
-			return;
-		}
-}
-
 void sim_host_done(struct sim_client *client, uint64_t token)
 {
-	struct sim_work *work, *found = NULL;
+	struct sim_work *work = client->host_running.first;
 
-	/* The oldest announced one with this token: the list is newest first. */
-	for (work = client->host_running; work != NULL; work = work->next)
-		if (work->rec.host.token == token)
-			found = work;
-	if (found == NULL)
+	while (work != NULL && work->rec.host.token != token)
+		work = work->host_next;
+	if (work == NULL)
 		return;
-	sim_op_complete(client->server->engine, &found->op);
+	host_remove(work); /* now: the same function may have been announced twice */
+	sim_op_complete(client->server->engine, &work->op);
+}
+
+/* ---- conditions ---- */
+
+/* Memory may have changed by this operation, also that of others. */
+static void note_write(const struct sim_work *work, bool host)
+{
+	work->client->writes++;
+	if (work->client->shares || host)
+		work->client->server->shared_writes++;
+}
+
+static bool writes_host(const struct sim_work *work)
+{
+	if (work->kind == SIM_REC_COPY)
+		return work->rec.copy.dst.space == SIM_SPACE_HOST;
+	return work->kind == SIM_REC_WRITE_VALUE &&
+	       space_of(work->client, work->rec.value.addr) == SIM_SPACE_HOST;
+}
+
+/* Changes with all that a condition may depend on: the client's own work, that of others as
+ * far as they share memory, and the passing of time, in which the host may do anything. */
+static uint64_t memory_state(const struct sim_work *work)
+{
+	const struct sim_server *server = work->client->server;
+	bool host = work->kind == SIM_REC_WAIT_VALUE &&
+		    space_of(work->client, work->rec.value.addr) == SIM_SPACE_HOST;
+
+	return 1 + server->rounds + work->client->writes +
+	       (work->client->shares || host ? server->shared_writes : 0);
 }
 
 /* ---- callbacks ---- */
@@ -269,11 +323,22 @@ void sim_host_done(struct sim_client *client, uint64_t token)
 static void effect(void *arg, struct sim_op *op, uint64_t now_ns)
 {
 	struct sim_work *work = work_of(op);
+	struct sim_server *server = arg;
 	bool ok = true;
 
-	(void)arg;
 	if (work->client->sticky_next != 0)
 		return;
+	switch (work->kind) {
+	case SIM_REC_KERNEL:
+	case SIM_REC_MEMSET:
+	case SIM_REC_COPY:
+	case SIM_REC_WRITE_VALUE:
+		server->heavy = true;
+		note_write(work, writes_host(work));
+		break;
+	default:
+		break;
+	}
 	switch (work->kind) {
 	case SIM_REC_KERNEL:
 		work->client->books.kernels++;
@@ -305,20 +370,23 @@ static bool ready(void *arg, struct sim_op *op)
 {
 	struct sim_work *work = work_of(op);
 	struct sim_server *server = arg;
+	uint64_t state = memory_state(work);
 	bool holds;
 
-	if (work->client->sticky_next != 0)
+	/* Many may wait: what cannot have changed is not looked at. */
+	if (work->client->sticky_next != 0 || work->looked == state)
 		return false;
 	holds = work->kind == SIM_REC_KERNEL ? sim_kernel_ready(work) : value_holds(work);
-	if (holds || !work->asked)
+	if (holds || work->looked == 0)
 		server->condition_ns = sim_engine_now(server->engine);
-	work->asked = true;
+	work->looked = state;
 	return holds;
 }
 
 static void progress(void *arg, struct sim_op *op)
 {
 	(void)arg;
+	note_write(work_of(op), false);
 	sim_kernel_progress(work_of(op));
 }
 
@@ -326,14 +394,12 @@ static void begin(void *arg, struct sim_op *op, uint64_t now_ns)
 {
 	struct sim_work *work = work_of(op);
 
-	(void)arg;
+	((struct sim_server *)arg)->heavy = true;
 	if (work->kind != SIM_REC_HOST_FUNC) {
 		sim_graph_begin(work, now_ns);
 		return;
 	}
-	work->next = NULL;
-	*work->client->host_waiting_end = work;
-	work->client->host_waiting_end = &work->next;
+	host_append(&work->client->host_waiting, work);
 	sim_host_announce(work->client);
 }
 
@@ -368,9 +434,8 @@ static void done(void *arg, struct sim_op *op, uint64_t now_ns)
 	struct sim_client *client = work->client;
 
 	(void)arg;
-	(void)now_ns;
 	if (work->kind == SIM_REC_HOST_FUNC) {
-		host_unlink(work);
+		host_remove(work);
 		sim_host_announce(client);
 	}
 	if (stream != NULL) {
@@ -378,6 +443,7 @@ static void done(void *arg, struct sim_op *op, uint64_t now_ns)
 		uint64_t wait_seq;
 
 		stream->completed = work->seq;
+		stream->first_since_ns = now_ns;
 		stream->executing_ns += op->work_ns;
 		atomic_store_explicit(&slot->completed, work->seq, memory_order_seq_cst);
 		wait_seq = atomic_load_explicit(&slot->wait_seq, memory_order_seq_cst);
@@ -394,12 +460,26 @@ static void dropped(void *arg, struct sim_op *op)
 {
 	struct sim_work *work = work_of(op);
 
-	(void)arg;
 	if (work->kind == SIM_REC_HOST_FUNC)
-		host_unlink(work);
+		host_remove(work);
+	/* Other processes that share the event would wait for ever. */
+	if (work->event != NULL && work->event->nmirrors > 1)
+		run_record(work, sim_engine_now(((struct sim_server *)arg)->engine));
 	if (work->stream != NULL)
 		leave_stream(work);
 	sim_work_free(work);
+}
+
+/* Whether requests have waited long enough for the simulation. */
+static bool enough(void *arg)
+{
+	struct sim_server *server = arg;
+
+	if (!server->heavy && ++server->events < EVENTS_PER_LOOK)
+		return false;
+	server->heavy = false;
+	server->events = 0;
+	return sim_clock_ns() >= server->enough_ns;
 }
 
 void sim_execute_calls(struct sim_server *server, struct sim_engine_calls *calls)
@@ -410,5 +490,6 @@ void sim_execute_calls(struct sim_server *server, struct sim_engine_calls *calls
 					    .begin = begin,
 					    .done = done,
 					    .dropped = dropped,
+					    .enough = enough,
 					    .arg = server };
 }

@@ -11,7 +11,14 @@
 /* A memset or device copy costs at least this on the SMs, a copy this on its engine. */
 #define SET_FLOOR_NS 1500
 #define COPY_FLOOR_NS 1500
-#define BYTES_MAX (1ull << 40) /* of one memset or copy */
+/* Moving bytes takes our own time, in which nothing else happens, so a record has an end:
+ * the memory of a device (but at least that much), in so many rows. A row in the client's
+ * memory costs a system call. */
+#define BYTES_MAX (4ull << 30)
+#define ROWS_MAX (1ull << 24)
+#define HOST_ROWS_MAX (1ull << 22)
+/* Builtin kernels have no more arguments than this. */
+#define PARAMS_MAX 64
 
 static size_t payload_size(uint32_t kind)
 {
@@ -41,11 +48,13 @@ struct sim_work *sim_work_new(struct sim_client *client, struct sim_dctx *ctx,
 			      uint32_t kind, const void *payload, size_t payload_bytes,
 			      const unsigned char *tail, size_t tail_bytes, bool copy_tail)
 {
-	const size_t wanted = payload_size(kind);
+	const size_t wanted = payload_size(kind), given = tail_bytes;
 	struct sim_work *work;
 
 	if (payload_bytes < wanted)
 		return NULL;
+	if (copy_tail && tail_bytes > PARAMS_MAX)
+		tail_bytes = PARAMS_MAX;
 	work = malloc(sizeof(*work) + (copy_tail ? tail_bytes : 0));
 	if (work == NULL)
 		return NULL;
@@ -57,11 +66,13 @@ struct sim_work *sim_work_new(struct sim_client *client, struct sim_dctx *ctx,
 	if (wanted > 0)
 		memcpy(&work->rec, payload, wanted);
 	if (kind == SIM_REC_KERNEL) {
-		if (work->rec.kernel.param_bytes > tail_bytes) {
+		if (work->rec.kernel.param_bytes > given) {
 			free(work);
 			return NULL;
 		}
 		work->param_bytes = work->rec.kernel.param_bytes;
+		if (work->param_bytes > tail_bytes)
+			work->param_bytes = (uint32_t)tail_bytes;
 		work->params = copy_tail ? work->tail : tail;
 		if (copy_tail && tail_bytes > 0)
 			memcpy(work->tail, tail, tail_bytes);
@@ -132,14 +143,9 @@ static uint32_t transfer_demand(uint64_t bytes, unsigned sm_count)
 	return 1 + (uint32_t)(bytes * (SIM_DEMAND_FULL - 1) / room);
 }
 
-/* Moving bytes takes our own time, so that a record without an end would stop everybody:
- * rows that overlap are refused (the others end where nothing is mapped), and what moves
- * nothing has no rows. */
-static bool rows_end(uint64_t *height, uint64_t row_bytes, uint64_t bytes, uint64_t pitch)
+uint64_t sim_bytes_max(const struct sim_config *config)
 {
-	if (bytes == 0)
-		*height = 0;
-	return bytes <= BYTES_MAX && (*height <= 1 || pitch >= row_bytes);
+	return config->memory_bytes > BYTES_MAX ? config->memory_bytes : BYTES_MAX;
 }
 
 static bool shape_memset(struct sim_work *work)
@@ -148,7 +154,16 @@ static bool shape_memset(struct sim_work *work)
 	uint64_t bytes = volume(rec->width, rec->height, rec->element_bytes);
 
 	if ((rec->element_bytes != 1 && rec->element_bytes != 2 && rec->element_bytes != 4) ||
-	    !rows_end(&rec->height, rec->width * rec->element_bytes, bytes, rec->pitch))
+	    bytes > sim_bytes_max(&work->client->server->config))
+		return false;
+	if (bytes == 0)
+		rec->height = 0;
+	/* Rows without gaps are one row. */
+	if (rec->pitch == rec->width * rec->element_bytes) {
+		rec->width *= rec->height;
+		rec->height = 1;
+	}
+	if (rec->height > ROWS_MAX)
 		return false;
 	work->op.kind = SIM_OP_KERNEL;
 	work->op.demand = transfer_demand(bytes, work->client->server->config.sm_count);
@@ -163,16 +178,19 @@ static bool shape_copy(struct sim_work *work)
 	struct sim_rec_copy *rec = &work->rec.copy;
 	const struct sim_map *dst, *src;
 	uint64_t bytes = volume(rec->width_bytes, rec->height, rec->depth);
-	bool to_device, from_device;
+	bool to_device, from_device, host;
 
+	host = rec->dst.space == SIM_SPACE_HOST || rec->src.space == SIM_SPACE_HOST;
 	if (rec->dst.space > SIM_SPACE_HOST || rec->src.space > SIM_SPACE_HOST ||
-	    !rows_end(&rec->height, rec->width_bytes, bytes, rec->dst.pitch) ||
-	    !rows_end(&rec->height, rec->width_bytes, bytes, rec->src.pitch))
+	    bytes > sim_bytes_max(config))
 		return false;
 	if (bytes == 0)
 		rec->depth = 0;
-	if (rec->depth > 1 &&
-	    (rec->dst.slice < rec->width_bytes || rec->src.slice < rec->width_bytes))
+	if (rec->dst.pitch == rec->width_bytes && rec->src.pitch == rec->width_bytes) {
+		rec->width_bytes *= rec->height;
+		rec->height = 1;
+	}
+	if (volume(rec->height, rec->depth, 1) > (host ? HOST_ROWS_MAX : ROWS_MAX))
 		return false;
 	dst = rec->dst.space == SIM_SPACE_DEVICE
 		      ? sim_memory_find(work->client, rec->dst.addr)
@@ -396,10 +414,12 @@ static bool take(struct sim_client *client, const struct sim_record *header,
 	if (stream->cumulative != NULL)
 		stream->cumulative[header->seq % SIM_CUMULATIVE] = stream->queued_ns;
 	stream->ingested = header->seq;
-	if (stream->last != NULL)
+	if (stream->last != NULL) {
 		stream->last->stream_next = work;
-	else
+	} else {
 		stream->first = work;
+		stream->first_since_ns = work->op.submit_ns;
+	}
 	stream->last = work;
 	activate(client, stream);
 	sim_op_submit(client->server->engine, &work->op);

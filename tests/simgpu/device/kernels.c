@@ -157,6 +157,12 @@ static void *element(struct array *array, uint64_t va, unsigned bytes)
 	return array->at + offset;
 }
 
+/* Whether so many words may exist: one block can be mapped at many addresses. */
+static bool elements_fit(const struct sim_work *work, uint64_t n)
+{
+	return n <= sim_bytes_max(&work->client->server->config) / 4;
+}
+
 static bool run_fill(struct sim_work *work)
 {
 	struct array out = { .client = work->client, .access = 2 };
@@ -164,6 +170,8 @@ static bool run_fill(struct sim_work *work)
 	const uint32_t value = work_u32(work, 8);
 	uint64_t i;
 
+	if (!elements_fit(work, n))
+		return false;
 	for (i = 0; i < n; i++) {
 		void *to = element(&out, base + i * 4, 4);
 
@@ -183,6 +191,8 @@ static bool run_saxpy(struct sim_work *work)
 	float a, xv, yv;
 	uint64_t i;
 
+	if (!elements_fit(work, n))
+		return false;
 	memcpy(&a, &bits, 4);
 	for (i = 0; i < n; i++) {
 		void *from = element(&xs, x + i * 4, 4), *to = element(&ys, y + i * 4, 4);
@@ -206,6 +216,8 @@ static bool run_reduce(struct sim_work *work)
 	uint64_t sum = 0, total, i;
 	void *to;
 
+	if (!elements_fit(work, n))
+		return false;
 	for (i = 0; i < n; i++) {
 		uint32_t value;
 		void *from = element(&in, base + i * 4, 4);
@@ -277,11 +289,11 @@ void sim_kernel_progress(struct sim_work *work)
 {
 	const uint64_t steps = work_u64(work, 8);
 	const uint64_t whole = work->op.work_ns > 0 ? work->op.work_ns : 1;
+	const double passed = (double)steps * (double)work->op.executed_ns / (double)whole;
 
 	if (work->client->sticky_next != 0)
 		return;
-	if (!count_store(work, (uint64_t)((double)steps * (double)work->op.executed_ns /
-					  (double)whole)))
+	if (!count_store(work, passed < (double)steps ? (uint64_t)passed : steps))
 		sim_client_fail(work->client, SIM_ILLEGAL_ADDRESS);
 }
 

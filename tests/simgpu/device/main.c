@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/uuid.h"
 #include "device/server.h"
 
 /* A sleep shorter than this would end later than it should: awaiting it costs no more. */
@@ -155,17 +156,6 @@ static int loop(struct sim_server *server)
 
 /* ---- start ---- */
 
-static void uuid_make(unsigned char uuid[SIM_UUID_BYTES], unsigned device)
-{
-	/* Fixed and recognisable: version 8 (free form), "simgpu", the device's number. */
-	static const unsigned char base[SIM_UUID_BYTES] = { 0x53, 0x69, 0x6d, 0x47, 0x50, 0x55,
-							    0x80, 0x00, 0x80, 0x00, 0,    0,
-							    0,    0,    0,    0 };
-
-	memcpy(uuid, base, SIM_UUID_BYTES);
-	uuid[15] = (unsigned char)device;
-}
-
 static int watch(struct sim_server *server, int fd, void *tag)
 {
 	struct epoll_event event = { .events = EPOLLIN };
@@ -225,7 +215,7 @@ static int start(struct sim_server *server, int listen_fd, const char *state)
 				    (uint64_t)sysconf(_SC_PAGESIZE);
 	for (d = 0; d < server->config.devices; d++) {
 		server->memory.device[d].total = server->config.memory_bytes;
-		uuid_make(server->uuid[d], d);
+		sim_uuid_make(server->uuid[d], d);
 	}
 	return server->engine == NULL ? -1 : 0;
 }

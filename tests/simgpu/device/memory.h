@@ -44,6 +44,7 @@ struct sim_phys {
 	unsigned device;
 	enum sim_mem_kind kind;
 	bool vmm, host_memory;
+	bool exported;    /* by address, to who presents its handle */
 	uint64_t requested, used, mapped_bytes; /* the last: size of the host mapping */
 	unsigned char *host; /* of malloc() if mapped_bytes is 0 and there is no chunk */
 	struct sim_chunk *chunk;

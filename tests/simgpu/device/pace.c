@@ -9,6 +9,7 @@
 /* Conditions in memory (spinning kernels, stream waits) are looked at between so often and
  * once a tick, the less often the longer nothing comes of it. */
 #define POLL_NS 20000ull
+#define WAIT_PART 32 /* a completion that cannot be foreseen, by this part */
 #define POLL_PART 16 /* a condition is noticed late by this part of the wait for it */
 /* How often to look whether a client has left the middle of a submission. */
 #define INTENT_NS 50000ull
@@ -63,6 +64,7 @@ void sim_server_catch_up(struct sim_server *server)
 	struct sim_client *client;
 
 	server->enough_ns = sim_clock_ns() + PATIENCE_NS;
+	server->rounds++;
 	for (client = server->clients; client != NULL; client = client->next)
 		if (client->chan != NULL)
 			sim_client_drain(client);
@@ -92,8 +94,20 @@ static uint64_t passed_ns(const struct sim_op *op, uint64_t now)
 	return passed < op->work_ns ? passed : op->work_ns;
 }
 
+/* What is left at least of the graph that a stream is running. */
+static uint64_t graph_left_ns(const struct sim_work *work, uint64_t now)
+{
+	const uint64_t passed = now - work->op.start_ns;
+
+	if (work->op.kind != SIM_OP_EXTERNAL || work->op.state != SIM_OP_RUNNING ||
+	    work->least_ns <= passed)
+		return 0;
+	return work->least_ns - passed;
+}
+
 /* No earlier than this can the sequence that a stream's waiter wants be complete: what lies
- * before it in the stream runs one after the other. */
+ * before it in the stream runs one after the other. Where that cannot be told, as of work
+ * that waits for other streams, for hosts or for memory, a part of the wait so far. */
 static uint64_t wait_bound(const struct sim_dstream *stream, uint64_t wanted, uint64_t now)
 {
 	uint64_t left;
@@ -104,7 +118,9 @@ static uint64_t wait_bound(const struct sim_dstream *stream, uint64_t wanted, ui
 	    stream->cumulative == NULL || wanted - stream->completed >= SIM_CUMULATIVE)
 		return now;
 	left = stream->cumulative[wanted % SIM_CUMULATIVE] - stream->executing_ns -
-	       passed_ns(&stream->first->op, now);
+	       passed_ns(&stream->first->op, now) + graph_left_ns(stream->first, now);
+	if (left == 0 && now > stream->first_since_ns)
+		left = (now - stream->first_since_ns) / WAIT_PART;
 	return left > SIM_NEVER - now ? SIM_NEVER : now + left;
 }
 

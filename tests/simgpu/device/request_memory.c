@@ -167,6 +167,7 @@ int sim_do_phys_export(struct exchange *x)
 	export->ino = st.st_ino;
 	export->phys = handle->phys;
 	sim_phys_ref(handle->phys);
+	x->client->shares = true;
 	export->next = x->server->exports;
 	x->server->exports = export;
 	event.data.u64 = (uint64_t)(uintptr_t)export | 2;
@@ -190,6 +191,7 @@ int sim_do_phys_import(struct exchange *x)
 			break;
 	if (export == NULL)
 		return SIM_INVALID_VALUE;
+	x->client->shares = true;
 	res = sim_memory_adopt(&x->server->memory, x->client, export->phys,
 			       &x->reply.v[0]);
 	x->reply.v[1] = export->phys->requested;

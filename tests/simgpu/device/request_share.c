@@ -9,6 +9,9 @@
 #include "api/truth_image.h"
 #include "device/request.h"
 
+/* Slots that show one event: each costs whoever records it. */
+#define MIRRORS_MAX 1024
+
 /* ---- sharing ---- */
 
 int sim_do_ipc_get(struct exchange *x)
@@ -17,6 +20,8 @@ int sim_do_ipc_get(struct exchange *x)
 
 	if (map == NULL || !map->allocation || map->phys->kind != SIM_MEM_PLAIN)
 		return SIM_INVALID_VALUE;
+	map->phys->exported = true;
+	x->client->shares = true;
 	x->reply.v[0] = map->phys->id;
 	x->reply.v[1] = map->va;
 	x->reply.v[2] = x->client->id;
@@ -40,11 +45,14 @@ int sim_do_ipc_open(struct exchange *x)
 		if (owner->id == a[2] && owner->chan != NULL)
 			break;
 	map = owner == NULL ? NULL : sim_memory_find(owner, a[1]);
-	if (map == NULL || map->phys->id != a[0] || !map->allocation)
+	/* A handle can be made up, but not of what was never given out. */
+	if (map == NULL || map->phys->id != a[0] || !map->allocation || !map->phys->exported)
 		return SIM_INVALID_HANDLE;
 	if (owner == x->client)
 		return SIM_INVALID_CONTEXT;
+	x->client->shares = true;
 	x->reply.v[1] = map->bytes;
+	x->reply.v[2] = map->phys->device;
 	res = sim_memory_open(x->client, map->phys, ctx->id, map->bytes, &x->reply.v[0]);
 	return res;
 }
@@ -86,6 +94,10 @@ int sim_do_ipc_event_open(struct exchange *x)
 			break;
 	if (event == NULL || x->request.a[4] >= SIM_EVENTS)
 		return SIM_INVALID_HANDLE;
+	if (client->events != NULL && client->events[slot] == event)
+		return SIM_OK;
+	if (event->nmirrors >= MIRRORS_MAX)
+		return SIM_OUT_OF_MEMORY;
 	sim_client_event_forget(client, slot);
 	if (client->events == NULL)
 		client->events = calloc(SIM_EVENTS, sizeof(struct sim_devent *));

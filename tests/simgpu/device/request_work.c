@@ -7,7 +7,10 @@
 
 #include "device/request.h"
 
-#define IMAGE_MAX (1ull << 30) /* bytes of a graph */
+/* Graphs of a client, and bytes of each and of all together. */
+#define GRAPHS_MAX 16384
+#define IMAGE_MAX (64ull << 20)
+#define IMAGES_MAX (1ull << 30)
 
 /* ---- contexts and streams ---- */
 
@@ -94,17 +97,18 @@ int sim_do_stream_destroy(struct exchange *x)
 
 int sim_do_graph_create(struct exchange *x)
 {
-	struct sim_dctx *ctx = sim_client_ctx(x->client, x->request.a[1]);
 	const uint64_t bytes = x->request.a[0];
 	struct sim_graph *graph;
 	unsigned char *image;
 
-	if (ctx == NULL)
+	if (sim_client_ctx(x->client, x->request.a[1]) == NULL)
 		return SIM_INVALID_CONTEXT;
 	/* Only memfds have seals: reading anything else might never return. */
 	if (x->fd_in < 0 || bytes < sizeof(struct sim_graph_image) || bytes > IMAGE_MAX ||
 	    fcntl(x->fd_in, F_GET_SEALS) < 0)
 		return SIM_INVALID_VALUE;
+	if (x->client->ngraphs >= GRAPHS_MAX || x->client->graph_bytes > IMAGES_MAX - bytes)
+		return SIM_OUT_OF_MEMORY;
 	image = malloc(bytes);
 	if (image == NULL)
 		return SIM_OUT_OF_MEMORY;
@@ -112,7 +116,7 @@ int sim_do_graph_create(struct exchange *x)
 		free(image);
 		return SIM_INVALID_VALUE;
 	}
-	graph = sim_graph_new(x->client, ctx, image, bytes);
+	graph = sim_graph_new(x->client, image, bytes);
 	if (graph == NULL)
 		return SIM_INVALID_VALUE;
 	x->reply.v[0] = sim_graph_id(graph);

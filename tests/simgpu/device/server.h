@@ -52,6 +52,7 @@ struct sim_dstream {
 	bool active;            /* in client->active */
 	uint64_t ingested, completed;
 	struct sim_work *first, *last; /* submitted and not done; NULL once all is */
+	uint64_t first_since_ns;       /* when the first of them became that */
 	uint64_t executing_ns;  /* cumulative work of everything done */
 	uint64_t queued_ns;     /* cumulative work of everything ingested */
 	uint64_t *cumulative;   /* by sequence modulo SIM_CUMULATIVE; lower bound of the wait */
@@ -94,13 +95,15 @@ struct sim_work {
 	struct sim_dstream *stream; /* NULL: part of a graph */
 	struct sim_run *run;        /* the graph run it belongs to */
 	struct sim_work *stream_next; /* after it in its stream */
+	uint64_t least_ns;          /* of a graph that runs: it takes no less (pace.c) */
 	uint64_t seq;
-	bool asked;                 /* its condition has been looked at */
 	uint32_t kind;              /* enum sim_record_kind or sim_node_kind */
 	uint32_t node;              /* index in run's image */
 	struct sim_devent *event;
 	struct sim_graph *graph;
-	struct sim_work *next;      /* host functions: waiting or announced */
+	struct sim_host_list *host; /* host functions: the list it stands in, or NULL */
+	struct sim_work *host_prev, *host_next;
+	uint64_t looked;            /* waiting: when the condition was last looked at */
 	uint64_t counter_base;      /* gpushim_count: the word before it started */
 	bool counter_known;
 	const unsigned char *params; /* kernel arguments: behind payload, or in the image */
@@ -115,6 +118,23 @@ struct sim_work {
 		struct sim_rec_graph graph;
 	} rec;
 	unsigned char tail[];
+};
+
+/* Graph conditional handles and their values. */
+struct sim_condition {
+	uint64_t handle;
+	uint32_t value;
+	bool known;
+};
+
+struct sim_conditions {
+	struct sim_condition *slots;
+	unsigned nslots, count;
+};
+
+/* Host functions, the oldest first. */
+struct sim_host_list {
+	struct sim_work *first, *last;
 };
 
 struct sim_code {
@@ -143,14 +163,16 @@ struct sim_client {
 	struct sim_dstream *active;
 	struct sim_graph *graphs;
 	struct sim_code *codes;
-	struct sim_work *host_waiting, **host_waiting_end, *host_running;
+	struct sim_host_list host_waiting, host_running; /* not announced, announced */
+	uint64_t writes;                  /* to its memory, by its own work */
+	bool shares;                      /* others may write to it, or it to theirs */
 	uint32_t sticky, sticky_next; /* the latter takes effect after the present advance */
 	uint64_t intent_since_ns, clear_ns;
 	struct simgpu_client books;
-	uint32_t next_graph;
+	uint32_t next_graph, ngraphs;
+	uint64_t graph_bytes;             /* of all its images */
 	uint64_t launched; /* kernels so far, for their variation */
-	struct sim_condition { uint64_t handle; uint32_t value; } *conditions;
-	unsigned nconditions;
+	struct sim_conditions conditions;
 	struct sim_client *next;
 };
 
@@ -182,6 +204,9 @@ struct sim_server {
 	bool behind;                 /* the last advance was not finished */
 	uint64_t enough_ns;          /* when the present one is stopped */
 	unsigned events;             /* since the clock was looked at */
+	bool heavy;                  /* one of them took longer than most */
+	uint64_t rounds;             /* advances so far */
+	uint64_t shared_writes;      /* by clients that share memory */
 	uint64_t condition_ns;       /* when a condition in memory was new or fulfilled */
 	uint32_t lost;               /* bit per device */
 	unsigned char uuid[SIM_MAX_HELLO_DEVICES][SIM_UUID_BYTES];
@@ -219,6 +244,8 @@ struct sim_work *sim_work_new(struct sim_client *client, struct sim_dctx *ctx,
 /* Sets the operation's kind, time and demand from its record. False: not acceptable. */
 bool sim_work_shape(struct sim_work *work);
 void sim_work_free(struct sim_work *work);
+/* What one operation may move at most. */
+uint64_t sim_bytes_max(const struct sim_config *config);
 /* The event behind a slot, made on demand; NULL when out of memory or range. */
 struct sim_devent *sim_client_event(struct sim_client *client, uint32_t slot);
 void sim_client_event_forget(struct sim_client *client, uint32_t slot);
@@ -237,9 +264,10 @@ void sim_kernel_shape(const struct sim_config *config, const struct sim_rec_kern
 		      const unsigned char *params, uint32_t param_bytes, uint64_t nth,
 		      uint64_t *work_ns, uint32_t *demand);
 
-/* dgraph.c: graphs in the device */
-struct sim_graph *sim_graph_new(struct sim_client *client, struct sim_dctx *ctx,
-				unsigned char *image, uint64_t bytes);
+/* dgraph.c: graphs in the device. A new one takes the image, of malloc(), whatever becomes
+ * of it; NULL: the image is not well formed or too large, or out of memory. */
+struct sim_graph *sim_graph_new(struct sim_client *client, unsigned char *image,
+				uint64_t bytes);
 struct sim_graph *sim_graph_find(struct sim_client *client, uint32_t id);
 uint32_t sim_graph_id(const struct sim_graph *graph);
 void sim_graph_unref(struct sim_graph *graph);
@@ -252,6 +280,10 @@ void sim_graph_begin(struct sim_work *work, uint64_t now_ns);
 /* The joining operation of a run has ended. */
 void sim_graph_joined(struct sim_work *join, uint64_t now_ns);
 void sim_run_unref(struct sim_run *run);
+
+/* condition.c: the value of a graph conditional handle, 0 if it was never set. Setting one
+ * fails when out of memory. */
+uint32_t sim_condition_get(const struct sim_client *client, uint64_t handle);
 bool sim_condition_set(struct sim_client *client, uint64_t handle, uint32_t value);
 
 /* pace.c: drains all rings and simulates up to now, or for as long as requests can wait,

@@ -44,7 +44,7 @@ bool sim_deps_add(struct sim_deps *deps, CUgraphNode node, const CUgraphEdgeData
 			return true;
 	if (deps->count == deps->room) {
 		size_t room = deps->room ? 2 * deps->room : 4;
-		CUgraphNode *nodes = realloc(deps->nodes, room * sizeof(*nodes));
+		CUgraphNode *nodes = realloc(deps->nodes, room * sizeof(CUgraphNode));
 		CUgraphEdgeData *edges;
 
 		if (!nodes)

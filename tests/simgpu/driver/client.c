@@ -20,6 +20,8 @@
 
 #include "common/config.h"
 #include "common/connect.h"
+#include "common/uuid.h"
+#include "driver/visible.h"
 
 #define GIB (1ull << 30)
 #define ARENA_MOST (1024 * GIB)
@@ -85,7 +87,6 @@ static bool reserve_arena(void)
 /* What a device process would have answered, from the environment. */
 static CUresult hello_from_config(char *why, size_t why_bytes)
 {
-	static const unsigned char uuid[SIM_UUID_BYTES] = "simgpu zerocost";
 	struct sim_config config;
 
 	if (sim_config_read(&config, why, why_bytes) != 0)
@@ -103,10 +104,8 @@ static CUresult hello_from_config(char *why, size_t why_bytes)
 		.copy_bytes_per_s = config.copy_bytes_per_s,
 	};
 	memcpy(sim.hello.name, config.name, sizeof(sim.hello.name));
-	for (unsigned i = 0; i < config.devices; i++) {
-		memcpy(sim.hello.uuid[i], uuid, sizeof(uuid));
-		sim.hello.uuid[i][SIM_UUID_BYTES - 1] = (unsigned char)i;
-	}
+	for (unsigned i = 0; i < config.devices; i++)
+		sim_uuid_make(sim.hello.uuid[i], i);
 	return CUDA_SUCCESS;
 }
 
@@ -185,12 +184,16 @@ CUresult sim_client_start(char *why, size_t why_bytes)
 			 ARENA_LEAST / GIB, strerror(errno));
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
-	if (sim.zero_cost)
-		return hello_from_config(why, why_bytes);
+	if (sim.zero_cost) {
+		res = hello_from_config(why, why_bytes);
+		return res == CUDA_SUCCESS ? sim_visible_init(why, why_bytes) : res;
+	}
 	sim.sock = sim_connect(NULL, 1, why, why_bytes);
 	if (sim.sock < 0)
 		return CUDA_ERROR_NO_DEVICE;
 	res = say_hello(fds, why, why_bytes);
+	if (res == CUDA_SUCCESS)
+		res = sim_visible_init(why, why_bytes);
 	if (res == CUDA_SUCCESS)
 		res = map_channel(fds[0], why, why_bytes);
 	if (fds[0] >= 0)
@@ -237,8 +240,9 @@ CUresult sim_client_error(void)
 	if (sticky != 0)
 		return (CUresult)sticky;
 	lost = atomic_load_explicit(&sim.chan->lost, memory_order_relaxed);
-	if ((lost & atomic_load_explicit(&sim_context_devices, memory_order_relaxed)) !=
-	    0)
+	if (lost != 0 &&
+	    (sim_visible_bits(lost) &
+	     atomic_load_explicit(&sim_context_devices, memory_order_relaxed)) != 0)
 		return CUDA_ERROR_DEVICE_UNAVAILABLE;
 	return CUDA_SUCCESS;
 }
@@ -270,6 +274,7 @@ CUresult sim_rpc(enum sim_request_op op, const uint64_t a[6], uint64_t v[6], int
 		return CUDA_ERROR_DEVICE_UNAVAILABLE;
 	if (a != NULL)
 		memcpy(request.a, a, sizeof(request.a));
+	sim_visible_request(&request);
 	pthread_mutex_lock(&sim.rpc_lock);
 	err = sim_send(sim.sock, &request, fd_in);
 	if (err == 0)
@@ -279,6 +284,7 @@ CUresult sim_rpc(enum sim_request_op op, const uint64_t a[6], uint64_t v[6], int
 		mark_gone();
 		return CUDA_ERROR_DEVICE_UNAVAILABLE;
 	}
+	sim_visible_reply(op, &reply);
 	if (v != NULL)
 		memcpy(v, reply.v, sizeof(reply.v));
 	if (fd_out != NULL)

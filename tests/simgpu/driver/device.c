@@ -10,12 +10,13 @@
 #include <string.h>
 
 #include "driver/client.h"
+#include "driver/visible.h"
 
 #define DEVICES_IN_PCI_DOMAIN 0
 
 unsigned sim_device_pci_bus(unsigned device)
 {
-	return 1 + device;
+	return 1 + sim_visible_number(device);
 }
 
 SIM_EXPORT CUresult cuDeviceGet(CUdevice *device, int ordinal)

@@ -175,7 +175,7 @@ struct sim_graph *sim_graph_new(void);
 /* Frees nodes, children, bodies and references too. */
 void sim_graph_free(struct sim_graph *graph);
 /* With `exec` as sim_params_copy(). */
-CUresult sim_graph_copy(const struct sim_graph *from, bool exec, struct sim_graph **to);
+CUresult sim_graph_copy(const struct sim_graph *from, bool exec, struct sim_graph **out);
 
 /* Whether these are different nodes of the graph: CUDA_ERROR_INVALID_VALUE. */
 CUresult sim_deps_check(struct sim_graph *graph, const CUgraphNode *deps, size_t count);
@@ -184,7 +184,7 @@ CUresult sim_deps_check(struct sim_graph *graph, const CUgraphNode *deps, size_t
  * this graph or named twice. */
 CUresult sim_node_add(struct sim_graph *graph, struct sim_params *params,
 		      const CUgraphNode *deps, const CUgraphEdgeData *edges, size_t count,
-		      struct sim_node **node);
+		      struct sim_node **out);
 /* The same without edges; takes params on success only. NULL when out of memory. */
 struct sim_node *sim_node_append(struct sim_graph *graph, struct sim_params *params);
 void sim_node_remove(struct sim_node *node);
@@ -200,7 +200,7 @@ uint64_t sim_mark_ancestors(const CUgraphNode *nodes, size_t count);
 /* The nodes such that each comes after all it depends on: graph->count of them, to be
  * freed; node->index is the place. CUDA_ERROR_INVALID_VALUE with *bad when the graph has a
  * cycle. */
-CUresult sim_graph_sort(struct sim_graph *graph, struct sim_node ***order,
+CUresult sim_graph_sort(struct sim_graph *graph, struct sim_node ***out,
 			struct sim_node **bad);
 
 /* graph_special.c: as sim_params_make(), for the kinds that need their graph. */
@@ -301,7 +301,7 @@ CUresult sim_memory_piece_new(struct sim_graph *graph, unsigned device, uint64_t
 /* The piece that a free node in this graph may free: INVALID_VALUE if there is none. Takes
  * a reference. */
 CUresult sim_memory_piece_free_node(struct sim_graph *graph, CUdeviceptr addr,
-				    struct sim_memory_piece **piece);
+				    struct sim_memory_piece **out);
 /* The node that was made for a piece: the allocation, or a free. */
 void sim_memory_piece_allocated_by(struct sim_memory_piece *piece, struct sim_node *node);
 void sim_memory_piece_freed_by(struct sim_memory_piece *piece, struct sim_node *node);
@@ -312,7 +312,7 @@ void sim_memory_piece_unref(struct sim_memory_piece *piece);
 void sim_memory_region_unref(struct sim_memory_region *region);
 
 /* What an executable graph does to memory at each launch; NULL without memory nodes. */
-CUresult sim_memory_use_new(struct sim_graph *graph, struct sim_memory_use **use);
+CUresult sim_memory_use_new(struct sim_graph *graph, struct sim_memory_use **out);
 void sim_memory_use_free(struct sim_memory_use *use);
 /* Gives the allocations memory (upload), and for a launch takes note of what it allocates
  * and frees. INVALID_VALUE when something is still allocated that may not be, or not

@@ -163,7 +163,7 @@ static CUresult make_conditional(struct sim_graph *graph, CUgraphNodeParams *in,
 	if (out->ctx != condition->ctx)
 		return CUDA_ERROR_INVALID_VALUE;
 	out->conditional = *given;
-	bodies = calloc(given->size, sizeof(*bodies));
+	bodies = calloc(given->size, sizeof(CUgraph));
 	out->conditional.phGraph_out = bodies;
 	for (unsigned i = 0; bodies && i < given->size; i++) {
 		bodies[i] = (CUgraph)sim_graph_new();

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "driver/event.h"
+#include "driver/visible.h"
 
 #define SIGNIFICANT_BYTES 32u
 
@@ -59,7 +60,8 @@ SIM_EXPORT CUresult cuIpcGetMemHandle(CUipcMemHandle *pHandle, CUdeviceptr dptr)
 }
 
 /* Enters an opened range, or counts one more opening of it. Under the lock. */
-static CUresult opened(struct sim_context *ctx, uint64_t addr, uint64_t bytes)
+static CUresult opened(struct sim_context *ctx, uint64_t addr, uint64_t bytes,
+		       uint64_t device)
 {
 	struct sim_alloc alloc;
 
@@ -73,7 +75,8 @@ static CUresult opened(struct sim_context *ctx, uint64_t addr, uint64_t bytes)
 		.bytes = bytes,
 		.origin = SIM_FROM_IPC,
 		.kind = SIM_MEM_PLAIN,
-		.device = ctx->device,
+		/* Of a device that this process does not see, it sees the one it opened for. */
+		.device = device == SIM_HIDDEN ? ctx->device : (unsigned)device,
 		.ctx = ctx,
 		.flags = 1,
 	};
@@ -100,7 +103,7 @@ static CUresult open_memory(enum sim_fn fn, CUdeviceptr *out,
 	pthread_mutex_lock(&lock);
 	res = sim_rpc(SIM_RPC_IPC_OPEN, a, v, -1, NULL);
 	if (res == CUDA_SUCCESS)
-		res = opened(ctx, v[0], v[1]);
+		res = opened(ctx, v[0], v[1], v[2]);
 	pthread_mutex_unlock(&lock);
 	if (res == CUDA_SUCCESS)
 		*out = v[0];

@@ -34,8 +34,8 @@ static bool mapped_here(enum sim_mem_kind kind)
 static void unmap_here(uint64_t addr, uint64_t bytes)
 {
 	/* The arena stays reserved: nothing of this process may come to lie there. */
-	mmap((void *)addr, page_up(bytes), PROT_NONE,
-	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	(void)mmap((void *)addr, page_up(bytes), PROT_NONE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 static CUresult zero_alloc(unsigned device, uint64_t bytes, enum sim_mem_kind kind,

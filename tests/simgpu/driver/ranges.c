@@ -116,7 +116,7 @@ bool sim_ranges_remove(uint64_t base, enum sim_origin origin, struct sim_alloc *
 
 struct take {
 	const struct sim_context *ctx;
-	struct sim_alloc **found; /* NULL while counting */
+	uint64_t *bases; /* NULL while counting */
 	size_t count;
 };
 
@@ -127,8 +127,8 @@ static void take_one(const void *node, VISIT visit, void *arg)
 
 	if ((visit != postorder && visit != leaf) || alloc->ctx != take->ctx)
 		return;
-	if (take->found)
-		take->found[take->count] = alloc;
+	if (take->bases)
+		take->bases[take->count] = alloc->base;
 	take->count++;
 }
 
@@ -143,16 +143,18 @@ size_t sim_ranges_take(const struct sim_context *ctx, struct sim_alloc **list)
 	twalk_r(tree, take_one, &take);
 	count = take.count;
 	if (count > 0) {
-		take.found = calloc(count, sizeof(*take.found));
+		take.bases = calloc(count, sizeof(*take.bases));
 		copies = calloc(count, sizeof(*copies));
 	}
-	if (take.found && copies) {
+	if (take.bases && copies) {
 		take.count = 0;
 		twalk_r(tree, take_one, &take);
 		for (size_t i = 0; i < count; i++) {
-			copies[i] = *take.found[i];
-			tdelete(take.found[i], &tree, compare);
-			free(take.found[i]);
+			struct sim_alloc *alloc = search(take.bases[i], 1);
+
+			copies[i] = *alloc;
+			tdelete(alloc, &tree, compare);
+			free(alloc);
 		}
 		*list = copies;
 	} else {
@@ -160,7 +162,7 @@ size_t sim_ranges_take(const struct sim_context *ctx, struct sim_alloc **list)
 		count = 0;
 	}
 	pthread_rwlock_unlock(&lock);
-	free(take.found);
+	free(take.bases);
 	return count;
 }
 

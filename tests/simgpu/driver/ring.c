@@ -61,8 +61,11 @@ CUresult sim_slot_wait(uint32_t slot, uint64_t seq)
 
 		/* Errors first: work of a client in error is dropped, not completed. */
 		res = sim_client_error();
-		if (res != CUDA_SUCCESS || slot_completed(slot) >= seq)
+		if (res != CUDA_SUCCESS)
 			return res;
+		/* And once more: what failed is completed too, after its error was stored. */
+		if (slot_completed(slot) >= seq)
+			return sim_client_error();
 		/* The lowest of all waiters' numbers stands in wait_seq; those above it
 		 * are woken with that one and put theirs in. */
 		while ((wanted == 0 || wanted > seq) &&

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "driver/memory.h"
+#include "driver/visible.h"
 #include "driver/zero.h"
 
 pthread_mutex_t sim_vmm_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -301,7 +302,8 @@ SIM_EXPORT CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle 
 	res = sim_rpc(SIM_RPC_PHYS_IMPORT, NULL, v, fd, NULL);
 	if (res == CUDA_SUCCESS) {
 		prop.location.id = (int)v[2];
-		res = enter(v[0], v[1], &prop);
+		res = v[2] == SIM_HIDDEN ? CUDA_ERROR_INVALID_DEVICE
+					 : enter(v[0], v[1], &prop);
 		if (res == CUDA_SUCCESS)
 			*handle = v[0];
 		else

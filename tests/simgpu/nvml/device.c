@@ -8,20 +8,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/uuid.h"
+
 /* The vendor that programs look for, and no product of it; as libcuda.so.1 has it. */
 #define PCI_DEVICE_ID 0x000010deu
 #define CORES_PER_SM 128
-
-enum { UUID_TEXT = 48 };
-
-static void uuid_text(const unsigned char *u, char *text)
-{
-	snprintf(
-		text, UUID_TEXT,
-		"GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-		u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10], u[11],
-		u[12], u[13], u[14], u[15]);
-}
 
 /* ---- handles ---- */
 
@@ -88,14 +79,14 @@ static enum nvml_return by_uuid(const char *text, const unsigned char *bytes,
 {
 	struct sim_hello hello;
 	enum nvml_return res = nvml_hello(&hello);
-	char own[UUID_TEXT];
+	char own[SIM_UUID_TEXT_BYTES];
 
 	if (res)
 		return res;
 	if ((!text && !bytes) || !device)
 		return NVML_ERROR_INVALID_ARGUMENT;
 	for (unsigned i = 0; i < hello.devices; i++) {
-		uuid_text(hello.uuid[i], own);
+		sim_uuid_text(hello.uuid[i], own);
 		if (text ? strcasecmp(text, own) == 0
 			 : memcmp(bytes, hello.uuid[i], SIM_UUID_BYTES) == 0)
 			return give_handle(i, device);
@@ -200,11 +191,11 @@ enum nvml_return nvmlDeviceGetUUID(nvmlDevice_t device, char *uuid, unsigned len
 {
 	struct nvml_call call;
 	enum nvml_return res = nvml_begin(&call, device, NVML_BOOKS_PLAIN);
-	char text[UUID_TEXT];
+	char text[SIM_UUID_TEXT_BYTES];
 
 	if (res)
 		return res;
-	uuid_text(call.device->uuid, text);
+	sim_uuid_text(call.device->uuid, text);
 	nvml_end(&call);
 	return nvml_give_text(uuid, length, text);
 }

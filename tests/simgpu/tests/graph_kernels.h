@@ -144,6 +144,11 @@ static inline void count_call(void *counter)
 	__atomic_add_fetch((unsigned *)counter, 1, __ATOMIC_RELEASE);
 }
 
+static inline unsigned count_of(const unsigned *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
+}
+
 static inline CUgraph new_graph(void)
 {
 	CUgraph graph = NULL;

@@ -154,7 +154,7 @@ static void every_kind_of_work_becomes_a_node_behind_the_one_before(void)
 	}
 	run_once(graph);
 	CU_ASSERT_EQUAL(host[WORDS - 1], 3);
-	CU_ASSERT_EQUAL(calls, 1);
+	CU_ASSERT_EQUAL(count_of(&calls), 1);
 	CU_ASSERT_EQUAL(word_at(sum), 5);
 	GPU_OK(cuGraphDestroy(graph));
 }

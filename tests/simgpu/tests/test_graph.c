@@ -27,7 +27,7 @@ static void nodes_run_in_the_order_of_their_edges(void)
 	run_once(graph);
 	CU_ASSERT_EQUAL(host[0], 2);
 	CU_ASSERT_EQUAL(host[WORDS - 1], 1);
-	CU_ASSERT_EQUAL(calls, 1);
+	CU_ASSERT_EQUAL(count_of(&calls), 1);
 	GPU_OK(cuGraphDestroy(graph));
 }
 
@@ -119,10 +119,10 @@ static void an_executable_graph_may_be_destroyed_in_flight(void)
 	GPU_OK(cuGraphLaunch(exec, stream));
 	GPU_OK(cuGraphExecDestroy(exec));
 	GPU_OK(cuGraphDestroy(graph));
-	CU_ASSERT_EQUAL(calls, 0);
+	CU_ASSERT_EQUAL(count_of(&calls), 0);
 	gate_open(&gate);
 	GPU_OK(cuStreamSynchronize(stream));
-	CU_ASSERT_EQUAL(calls, 1);
+	CU_ASSERT_EQUAL(count_of(&calls), 1);
 	CU_ASSERT_EQUAL(word_at(data), 8);
 	GPU_IS(cuGraphLaunch(exec, stream), CUDA_ERROR_INVALID_VALUE);
 	gate_free(&gate);
@@ -223,6 +223,54 @@ static void event_nodes_record_and_wait(void)
 	gate_free(&gate);
 }
 
+static void an_event_is_pending_from_the_launch_to_its_node(void)
+{
+	CUgraph graph = new_graph();
+	struct gate before = gate_close(stream), within = gate_close(stream);
+	CUstreamBatchMemOpParams op = { .operation = CU_STREAM_MEM_OP_WAIT_VALUE_32 };
+	CUDA_BATCH_MEM_OP_NODE_PARAMS batch = { .ctx = ctx,
+						.count = 1,
+						.paramArray = &op };
+	CUgraphNode recorded, wait;
+	CUgraphExec exec;
+	CUstream other;
+	CUevent event;
+
+	GPU_OK(cuEventCreate(&event, 0));
+	GPU_OK(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+	gate_open(&before);
+	gate_open(&within);
+	GPU_OK(cuStreamSynchronize(stream));
+	gate_free(&before);
+	*within.word = 0;
+	/* The graph records the event, then waits for the word. */
+	op.waitValue.address = within.addr;
+	op.waitValue.value = 1;
+	GPU_OK(cuGraphAddEventRecordNode(&recorded, graph, NULL, 0, event));
+	GPU_OK(cuGraphAddBatchMemOpNode(&wait, graph, &recorded, 1, &batch));
+	exec = executable(graph);
+	before = gate_close(stream);
+	GPU_OK(cuGraphLaunch(exec, stream));
+	GPU_OK(cuStreamWaitEvent(other, event, 0));
+	GPU_OK(cuMemsetD32Async(data, 4, 1, other));
+	GPU_IS(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+	GPU_IS(cuStreamQuery(other), CUDA_ERROR_NOT_READY);
+	gate_open(&before);
+	GPU_OK(cuEventSynchronize(event));
+	GPU_OK(cuStreamSynchronize(other));
+	CU_ASSERT_EQUAL(word_at(data), 4);
+	GPU_IS(cuStreamQuery(stream), CUDA_ERROR_NOT_READY); /* the graph still waits */
+	gate_open(&within);
+	GPU_OK(cuStreamSynchronize(stream));
+	GPU_OK(cuEventQuery(event));
+	GPU_OK(cuGraphExecDestroy(exec));
+	GPU_OK(cuGraphDestroy(graph));
+	GPU_OK(cuEventDestroy(event));
+	GPU_OK(cuStreamDestroy(other));
+	gate_free(&before);
+	gate_free(&within);
+}
+
 /* ---- graphs in graphs ---- */
 
 static void a_child_graph_runs_as_one_node(void)
@@ -298,7 +346,7 @@ static CUgraphNode add_set_condition(CUgraph graph, CUgraphNode after,
 static void an_if_node_runs_the_body_that_its_condition_says(void)
 {
 	for (unsigned value = 0; value < 2; value++) {
-		CUgraph graph = new_graph(), bodies[2];
+		CUgraph graph = new_graph(), bodies[2] = { NULL };
 		CUgraphConditionalHandle handle = new_handle(graph, value);
 		CUgraphNode node = add_conditional(graph, NULL, handle,
 						   CU_GRAPH_COND_TYPE_IF, 2, bodies);
@@ -314,7 +362,7 @@ static void an_if_node_runs_the_body_that_its_condition_says(void)
 
 static void a_kernel_sets_the_condition_of_a_later_node(void)
 {
-	CUgraph graph = new_graph(), body;
+	CUgraph graph = new_graph(), body = NULL;
 	CUgraphConditionalHandle handle = new_handle(graph, 0);
 	CUgraphNode set = add_set_condition(graph, NULL, handle, 1);
 
@@ -327,7 +375,7 @@ static void a_kernel_sets_the_condition_of_a_later_node(void)
 
 static void a_while_node_repeats_its_body(void)
 {
-	CUgraph graph = new_graph(), body, inner;
+	CUgraph graph = new_graph(), body = NULL, inner = NULL;
 	CUgraphConditionalHandle outer = new_handle(graph, 1),
 				 again = new_handle(graph, 1);
 	CUgraphNode last;
@@ -354,7 +402,7 @@ static void a_while_node_repeats_its_body(void)
 static void a_switch_node_runs_at_most_one_body(void)
 {
 	for (unsigned value = 0; value < 4; value++) {
-		CUgraph graph = new_graph(), bodies[3];
+		CUgraph graph = new_graph(), bodies[3] = { NULL };
 		CUgraphConditionalHandle handle = new_handle(graph, value);
 
 		add_conditional(graph, NULL, handle, CU_GRAPH_COND_TYPE_SWITCH, 3,
@@ -370,7 +418,7 @@ static void a_switch_node_runs_at_most_one_body(void)
 
 static void conditionals_are_checked(void)
 {
-	CUgraph graph = new_graph(), other = new_graph(), body, clone;
+	CUgraph graph = new_graph(), other = new_graph(), body = NULL, clone;
 	CUgraphConditionalHandle handle = new_handle(graph, 0);
 	CUDA_GRAPH_INSTANTIATE_PARAMS how = { 0 };
 	CUgraphNodeParams params = { .type = CU_GRAPH_NODE_TYPE_CONDITIONAL };
@@ -441,7 +489,7 @@ static void parameters_of_nodes_change_for_later_launches(void)
 	GPU_OK(cuGraphExecHostNodeSetParams(exec, host_node, &call));
 	run(exec);
 	CU_ASSERT(host[4] == 20 && host[5] == 10);
-	CU_ASSERT(calls == 1 && others == 1);
+	CU_ASSERT(count_of(&calls) == 1 && count_of(&others) == 1);
 	GPU_OK(cuGraphExecMemcpyNodeSetParams(exec, copy, &new_copy, ctx));
 	run(exec);
 	CU_ASSERT(host[0] == 20 && host[1] == 20 && host[5] == 10);
@@ -612,7 +660,7 @@ static void a_parameter_that_cannot_change_is_named(void)
 static void wait_for(const unsigned *counter, unsigned value)
 {
 	for (unsigned i = 0; i < unit_patience_ms(20000); i++) {
-		if (__atomic_load_n(counter, __ATOMIC_ACQUIRE) == value)
+		if (count_of(counter) == value)
 			return;
 		usleep(1000);
 	}
@@ -639,7 +687,7 @@ static void a_user_object_lives_as_long_as_anything_refers_to_it(void)
 	GPU_OK(cuGraphDestroy(clone));
 	GPU_OK(cuGraphLaunch(exec, stream));
 	GPU_OK(cuGraphExecDestroy(exec)); /* its launch still refers to the object */
-	CU_ASSERT_EQUAL(__atomic_load_n(&destroyed, __ATOMIC_ACQUIRE), 0);
+	CU_ASSERT_EQUAL(count_of(&destroyed), 0);
 	GPU_OK(cuUserObjectRetain(object, 1));
 	GPU_OK(cuUserObjectRelease(object, 1));
 	gate_open(&gate);
@@ -764,6 +812,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(an_executable_graph_may_be_destroyed_in_flight),
 		UNIT_TEST(memory_operations_wait_and_write),
 		UNIT_TEST(event_nodes_record_and_wait),
+		UNIT_TEST(an_event_is_pending_from_the_launch_to_its_node),
 		UNIT_TEST(a_child_graph_runs_as_one_node),
 		UNIT_TEST(an_if_node_runs_the_body_that_its_condition_says),
 		UNIT_TEST(a_kernel_sets_the_condition_of_a_later_node),

@@ -436,7 +436,7 @@ static void an_allocation_takes_the_place_of_one_that_was_freed_before_it(void)
 	node = add_fill(graph, node, first, 1, WORDS);
 	node = add_free(graph, node, first);
 	node = add_alloc(graph, node, BYTES / 2, &second);
-	node = add_free(graph, node, second);
+	add_free(graph, node, second);
 	add_alloc(graph, NULL, BYTES / 2, &third); /* may run at the same time */
 	CU_ASSERT_EQUAL(first, second);
 	CU_ASSERT(third != first && third != beside && beside != first);

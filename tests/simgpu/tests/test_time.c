@@ -238,7 +238,8 @@ static void share_evenly(int count, int busy_loops)
 	CU_ASSERT_EQUAL(clients, count);
 	CU_ASSERT_TRUE(within(gpu_ns + switch_ns, wall_ns, 0.005));
 	/* A switch costs what is configured; the first and the last may be cut. */
-	CU_ASSERT_TRUE(within(switch_ns, (d1->switches - d0->switches) * SWITCH_NS, 0.01));
+	CU_ASSERT_TRUE(
+		within(switch_ns, (d1->switches - d0->switches) * SWITCH_NS, 0.01));
 	simgpu_free(before);
 	simgpu_free(after);
 }
@@ -423,8 +424,10 @@ static uint32_t gate_value;
 static void close_gate(void)
 {
 	gate_value++;
-	OK(cuStreamWaitValue32(stream_a, gate_address, gate_value, CU_STREAM_WAIT_VALUE_EQ));
-	OK(cuStreamWaitValue32(stream_b, gate_address, gate_value, CU_STREAM_WAIT_VALUE_EQ));
+	OK(cuStreamWaitValue32(stream_a, gate_address, gate_value,
+			       CU_STREAM_WAIT_VALUE_EQ));
+	OK(cuStreamWaitValue32(stream_b, gate_address, gate_value,
+			       CU_STREAM_WAIT_VALUE_EQ));
 }
 
 /* Once the device has come to the gate: it reads the word when it looks, not when the
@@ -527,8 +530,8 @@ static CUresult launch_spin(CUstream stream, CUdeviceptr address, uint32_t value
 {
 	void *parameters[] = { &address, &value };
 
-	return cuLaunchKernel(kernel_of(module, "gpushim_spin_word"), 1, 1, 1, 32, 1, 1, 0,
-			      stream, parameters, NULL);
+	return cuLaunchKernel(kernel_of(module, "gpushim_spin_word"), 1, 1, 1, 32, 1, 1,
+			      0, stream, parameters, NULL);
 }
 
 static void a_spin_on_a_word_that_nobody_sets_goes_on_beside_others(void)

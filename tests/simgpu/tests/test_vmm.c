@@ -101,12 +101,61 @@ static int import_and_change(int sock)
 	return bad;
 }
 
+/* A kernel that writes where nothing is mapped, or where it may only read. Each ends the
+ * process' use of CUDA, so each has a process of its own. */
+static void stray_kernel(bool mapped)
+{
+	CUmemAccessDesc read_only = read_write;
+	CUmemGenericAllocationHandle handle;
+	uint64_t count = 16;
+	uint32_t value = 1;
+	CUdeviceptr va = 0;
+	void *args[] = { &va, &value, &count };
+	CUfunction fill;
+	CUmodule module;
+	CUcontext mine;
+
+	read_only.flags = CU_MEM_ACCESS_FLAGS_PROT_READ;
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK_IS(cuCtxCreate(&mine, NULL, 0, 0), CUDA_SUCCESS);
+	CHECK_IS(cuModuleLoadData(&module, PTX_ALL), CUDA_SUCCESS);
+	CHECK_IS(cuModuleGetFunction(&fill, module, "gpushim_fill_u32"), CUDA_SUCCESS);
+	CHECK_IS(cuMemAddressReserve(&va, MIB(2), 0, 0, 0), CUDA_SUCCESS);
+	if (mapped) {
+		CHECK_IS(cuMemCreate(&handle, MIB(2), &on_device, 0), CUDA_SUCCESS);
+		CHECK_IS(cuMemMap(va, MIB(2), 0, handle, 0), CUDA_SUCCESS);
+		CHECK_IS(cuMemSetAccess(va, MIB(2), &read_write, 1), CUDA_SUCCESS);
+		CHECK_IS(cuLaunchKernel(fill, 1, 1, 1, 32, 1, 1, 0, NULL, args, NULL),
+			 CUDA_SUCCESS);
+		CHECK_IS(cuCtxSynchronize(), CUDA_SUCCESS);
+		CHECK_IS(cuMemSetAccess(va, MIB(2), &read_only, 1), CUDA_SUCCESS);
+	}
+	CHECK_IS(cuLaunchKernel(fill, 1, 1, 1, 32, 1, 1, 0, NULL, args, NULL),
+		 CUDA_SUCCESS);
+	CHECK_IS(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
+	CHECK_IS(cuMemAlloc(&va, 16), CUDA_ERROR_ILLEGAL_ADDRESS);
+}
+
+static void write_to_a_mere_reservation(void)
+{
+	stray_kernel(false);
+}
+
+static void write_to_what_may_only_be_read(void)
+{
+	stray_kernel(true);
+}
+
+static int stray_failures[2];
+
 static int begin(void)
 {
 	int pair[2];
 
 	setenv("SIMGPU_MEMORY", "1GiB", 1);
 	setenv("SIMGPU_DEVICES", "2", 1);
+	stray_failures[0] = child_run(write_to_a_mere_reservation, NULL);
+	stray_failures[1] = child_run(write_to_what_may_only_be_read, NULL);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return 1;
 	importer_pid = fork();
@@ -310,6 +359,12 @@ static void access_is_none_until_it_is_set(void)
 	OK(cuMemAddressFree(va, MIB(2)));
 }
 
+static void a_kernel_without_access_is_an_illegal_address(void)
+{
+	CU_ASSERT_EQUAL(stray_failures[0], 0);
+	CU_ASSERT_EQUAL(stray_failures[1], 0);
+}
+
 static void access_is_set_per_device(void)
 {
 	CUmemLocation second = { CU_MEM_LOCATION_TYPE_DEVICE, 1 };
@@ -485,6 +540,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(memory_lives_until_no_handle_and_no_mapping_is_left),
 		UNIT_TEST(mappings_need_room_in_a_reservation),
 		UNIT_TEST(access_is_none_until_it_is_set),
+		UNIT_TEST(a_kernel_without_access_is_an_illegal_address),
 		UNIT_TEST(access_is_set_per_device),
 		UNIT_TEST(a_copy_may_span_mappings_and_not_a_gap),
 		UNIT_TEST(mappings_outlive_the_context),

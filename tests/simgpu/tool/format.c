@@ -61,10 +61,10 @@ const char *tool_percent(uint64_t part, uint64_t whole)
 
 const char *tool_uuid(const unsigned char u[16])
 {
-	return keep("GPU-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-		    "%02x%02x%02x%02x%02x%02x",
-		    u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9], u[10],
-		    u[11], u[12], u[13], u[14], u[15]);
+	char text[SIM_UUID_TEXT_BYTES];
+
+	sim_uuid_text(u, text);
+	return keep("%s", text);
 }
 
 const char *tool_state(const struct simgpu_device *device)
