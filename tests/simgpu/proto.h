@@ -177,7 +177,7 @@ struct sim_rec_host { uint64_t token; };
 struct sim_rec_graph {
 	uint32_t graph; /* id from GRAPH_CREATE */
 	uint32_t pad;
-	uint64_t pad1;
+	uint64_t gen;   /* of the records that its event record nodes make */
 };
 
 /* ---- graph images, sent as the content of a memfd with GRAPH_CREATE ---- */

@@ -190,6 +190,11 @@ struct sim_work **sim_graph_last(struct sim_graph *graph)
 	return &graph->last;
 }
 
+const unsigned char *sim_graph_image(const struct sim_graph *graph)
+{
+	return graph->image;
+}
+
 void sim_graph_ref(struct sim_graph *graph)
 {
 	graph->refs++;
@@ -224,6 +229,13 @@ static void assign_default(struct sim_client *client, const struct node *node)
 	memcpy(&conditional, node->payload, sizeof(conditional));
 	if (conditional.has_default)
 		sim_condition_set(client, conditional.handle, conditional.default_value);
+}
+
+struct sim_work *sim_run_launch(struct sim_work *work)
+{
+	while (work->run != NULL)
+		work = work->run->parent;
+	return work;
 }
 
 void sim_run_unref(struct sim_run *run)
@@ -262,14 +274,6 @@ static struct sim_work *node_work(struct sim_run *run, const struct node *node,
 	run->refs++;
 	/* Children and bodies find their images through the node's payload. */
 	work->params = kind == SIM_REC_KERNEL ? work->params : node->payload;
-	if (kind == SIM_REC_EVENT_RECORD) {
-		work->event = sim_client_event(run->client, work->rec.event.slot);
-		if (work->event != NULL) {
-			if (work->event->last != NULL)
-				work->event->last->event = NULL;
-			work->event->last = work;
-		}
-	}
 	return work;
 }
 
@@ -418,6 +422,8 @@ void sim_graph_begin(struct sim_work *work, uint64_t now_ns)
 	const unsigned char *image = NULL;
 
 	switch (work->kind) {
+	case SIM_REC_EVENT_RECORD: /* of a launch: ends when its node has run */
+		return;
 	case SIM_REC_GRAPH:
 		image = work->graph->image;
 		break;

@@ -359,6 +359,13 @@ const struct sim_device_stats *sim_engine_stats(const struct sim_engine *engine,
 	return &engine->device[device].stats;
 }
 
+uint64_t sim_engine_slice_end(const struct sim_engine *engine, unsigned device)
+{
+	const struct sim_device *d = &engine->device[device];
+
+	return d->state == SIM_DEVICE_BUSY ? d->slice_end_ns : SIM_NEVER;
+}
+
 struct sim_ctx *sim_engine_resident(const struct sim_engine *engine, unsigned device,
 				    enum sim_device_state *state)
 {

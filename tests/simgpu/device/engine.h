@@ -253,6 +253,12 @@ bool sim_engine_idle(const struct sim_engine *engine);
 
 const struct sim_device_stats *sim_engine_stats(const struct sim_engine *engine,
 						unsigned device);
+/* When the running slice of a device ends if another context waits for it, SIM_NEVER if none
+ * runs. The one that has the SMs may give them up before. */
+uint64_t sim_engine_slice_end(const struct sim_engine *engine, unsigned device);
+/* An operation that a BLOCKED one waits for (the one it was made to depend on last), or
+ * NULL. */
+struct sim_op *sim_op_waits_for(const struct sim_op *op);
 /* The context that has or had the SMs last (NULL: none or removed; during a switch the
  * one that is left), and what the device is doing. state may be NULL. */
 struct sim_ctx *sim_engine_resident(const struct sim_engine *engine, unsigned device,

@@ -209,6 +209,11 @@ int sim_op_depend(struct sim_op *op, struct sim_op *on)
 	return 0;
 }
 
+struct sim_op *sim_op_waits_for(const struct sim_op *op)
+{
+	return op->pred_head ? op->pred_head->from : NULL;
+}
+
 static void edge_free(struct sim_edge *edge)
 {
 	edge->to->ndeps--;

@@ -11,11 +11,6 @@
 /* How many light operations pass between two looks at the clock. */
 #define EVENTS_PER_LOOK 64
 
-static struct sim_work *work_of(struct sim_op *op)
-{
-	return (struct sim_work *)((char *)op - offsetof(struct sim_work, op));
-}
-
 /* ---- bytes ---- */
 
 /* One call moves less than 2 GiB, whatever is asked for. */
@@ -226,6 +221,17 @@ static void run_record(struct sim_work *work, uint64_t now_ns)
 	}
 }
 
+/* A node of a graph has recorded an event: so has what stood for it since the launch. */
+static void run_graph_record(struct sim_work *node, uint64_t now_ns)
+{
+	struct sim_work *record = sim_graph_announced(node);
+
+	if (record == NULL)
+		return;
+	run_record(record, now_ns);
+	sim_op_complete(node->client->server->engine, &record->op);
+}
+
 /* ---- host functions ---- */
 
 static void host_append(struct sim_host_list *list, struct sim_work *work)
@@ -322,7 +328,7 @@ static uint64_t memory_state(const struct sim_work *work)
 
 static void effect(void *arg, struct sim_op *op, uint64_t now_ns)
 {
-	struct sim_work *work = work_of(op);
+	struct sim_work *work = sim_work_of(op);
 	struct sim_server *server = arg;
 	bool ok = true;
 
@@ -352,6 +358,8 @@ static void effect(void *arg, struct sim_op *op, uint64_t now_ns)
 		break;
 	case SIM_REC_EVENT_RECORD:
 		run_record(work, now_ns);
+		if (work->run != NULL)
+			run_graph_record(work, now_ns);
 		break;
 	case SIM_REC_WRITE_VALUE:
 		ok = run_write(work);
@@ -368,7 +376,7 @@ static void effect(void *arg, struct sim_op *op, uint64_t now_ns)
 
 static bool ready(void *arg, struct sim_op *op)
 {
-	struct sim_work *work = work_of(op);
+	struct sim_work *work = sim_work_of(op);
 	struct sim_server *server = arg;
 	uint64_t state = memory_state(work);
 	bool holds;
@@ -386,13 +394,13 @@ static bool ready(void *arg, struct sim_op *op)
 static void progress(void *arg, struct sim_op *op)
 {
 	(void)arg;
-	note_write(work_of(op), false);
-	sim_kernel_progress(work_of(op));
+	note_write(sim_work_of(op), false);
+	sim_kernel_progress(sim_work_of(op));
 }
 
 static void begin(void *arg, struct sim_op *op, uint64_t now_ns)
 {
-	struct sim_work *work = work_of(op);
+	struct sim_work *work = sim_work_of(op);
 
 	((struct sim_server *)arg)->heavy = true;
 	if (work->kind != SIM_REC_HOST_FUNC) {
@@ -429,7 +437,7 @@ static void leave_stream(struct sim_work *work)
 
 static void done(void *arg, struct sim_op *op, uint64_t now_ns)
 {
-	struct sim_work *work = work_of(op);
+	struct sim_work *work = sim_work_of(op);
 	struct sim_dstream *stream = work->stream;
 	struct sim_client *client = work->client;
 
@@ -458,7 +466,7 @@ static void done(void *arg, struct sim_op *op, uint64_t now_ns)
 
 static void dropped(void *arg, struct sim_op *op)
 {
-	struct sim_work *work = work_of(op);
+	struct sim_work *work = sim_work_of(op);
 
 	if (work->kind == SIM_REC_HOST_FUNC)
 		host_remove(work);

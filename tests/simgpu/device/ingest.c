@@ -84,6 +84,7 @@ void sim_work_free(struct sim_work *work)
 {
 	if (work->event != NULL && work->event->last == work)
 		work->event->last = NULL;
+	sim_graph_unannounce(work);
 	if (work->graph != NULL) {
 		struct sim_work **last = sim_graph_last(work->graph);
 
@@ -178,7 +179,7 @@ static bool shape_copy(struct sim_work *work)
 	struct sim_rec_copy *rec = &work->rec.copy;
 	const struct sim_map *dst, *src;
 	uint64_t bytes = volume(rec->width_bytes, rec->height, rec->depth);
-	bool to_device, from_device, host;
+	bool to_device, from_device, inward, host;
 
 	host = rec->dst.space == SIM_SPACE_HOST || rec->src.space == SIM_SPACE_HOST;
 	if (rec->dst.space > SIM_SPACE_HOST || rec->src.space > SIM_SPACE_HOST ||
@@ -200,13 +201,16 @@ static bool shape_copy(struct sim_work *work)
 		      ? sim_memory_find(work->client, rec->src.addr)
 		      : NULL;
 	from_device = src != NULL && !src->phys->host_memory;
-	if (to_device && from_device) {
+	if (to_device && from_device && dst->phys->device == src->phys->device) {
 		work->op.kind = SIM_OP_KERNEL;
 		work->op.demand = transfer_demand(bytes, config->sm_count);
 		work->op.work_ns = SET_FLOOR_NS +
 				   transfer_ns(bytes, config->device_bytes_per_s / 2);
 	} else {
-		work->op.kind = to_device ? SIM_OP_COPY_IN : SIM_OP_COPY_OUT;
+		/* Between devices: in where it is to the stream's own, else out. */
+		inward = to_device &&
+			 (!from_device || dst->phys->device == work->ctx->ctx.device);
+		work->op.kind = inward ? SIM_OP_COPY_IN : SIM_OP_COPY_OUT;
 		work->op.work_ns = COPY_FLOOR_NS +
 				   transfer_ns(bytes, config->copy_bytes_per_s);
 	}
@@ -324,25 +328,32 @@ static bool order(struct sim_work *work)
 	return true;
 }
 
+bool sim_event_pending(struct sim_work *record)
+{
+	struct sim_devent *event = sim_client_event(record->client, record->rec.event.slot);
+	unsigned i;
+
+	if (event == NULL)
+		return false;
+	record->event = event;
+	if (event->last != NULL)
+		event->last->event = NULL;
+	event->last = record;
+	/* Processes that share the event see that a record is pending. */
+	for (i = 0; event->nmirrors > 1 && i < event->nmirrors; i++)
+		atomic_store_explicit(
+			&event->mirrors[i].client->chan->events[event->mirrors[i].slot].done_gen,
+			0, memory_order_relaxed);
+	return true;
+}
+
 static bool order_special(struct sim_work *work)
 {
 	struct sim_work **last;
 
 	switch (work->kind) {
 	case SIM_REC_EVENT_RECORD:
-		work->event = sim_client_event(work->client, work->rec.event.slot);
-		if (work->event == NULL)
-			return false;
-		if (work->event->last != NULL)
-			work->event->last->event = NULL;
-		work->event->last = work;
-		/* Processes that share the event see that a record is pending. */
-		for (unsigned i = 0; work->event->nmirrors > 1 && i < work->event->nmirrors; i++)
-			atomic_store_explicit(&work->event->mirrors[i].client->chan
-						       ->events[work->event->mirrors[i].slot]
-						       .done_gen,
-					      0, memory_order_relaxed);
-		return true;
+		return sim_event_pending(work);
 	case SIM_REC_EVENT_WAIT: {
 		struct sim_devent *event =
 			sim_client_event(work->client, work->rec.event.slot);
@@ -359,7 +370,7 @@ static bool order_special(struct sim_work *work)
 			return false;
 		*last = work;
 		work->client->books.graph_launches++;
-		return true;
+		return sim_graph_announce(work);
 	default:
 		return true;
 	}

@@ -22,8 +22,6 @@
 #include "common/uuid.h"
 #include "device/server.h"
 
-/* A sleep shorter than this would end later than it should: awaiting it costs no more. */
-#define SLEEP_MIN_NS 40000ull
 /* Connections taken in a row before anybody else is looked at. */
 #define ACCEPT_MAX 64
 
@@ -126,7 +124,7 @@ static int loop(struct sim_server *server)
 		at = sim_server_deadline(server);
 		if (sim_server_want_kicks(server, at == SIM_NEVER))
 			at = 0;
-		if (at > sim_clock_ns() + SLEEP_MIN_NS) {
+		if (at > sim_clock_ns() + SIM_SLEEP_MIN_NS) {
 			arm_timer(server, at);
 			n = epoll_wait(server->epoll_fd, events, 64, timeout);
 		} else {

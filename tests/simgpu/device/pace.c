@@ -9,6 +9,7 @@
 /* Conditions in memory (spinning kernels, stream waits) are looked at between so often and
  * once a tick, the less often the longer nothing comes of it. */
 #define POLL_NS 20000ull
+#define DEPTH_MAX 4 /* streams that wait for streams are followed so far */
 #define WAIT_PART 32 /* a completion that cannot be foreseen, by this part */
 #define POLL_PART 16 /* a condition is noticed late by this part of the wait for it */
 /* How often to look whether a client has left the middle of a submission. */
@@ -105,23 +106,73 @@ static uint64_t graph_left_ns(const struct sim_work *work, uint64_t now)
 	return work->least_ns - passed;
 }
 
-/* No earlier than this can the sequence that a stream's waiter wants be complete: what lies
- * before it in the stream runs one after the other. Where that cannot be told, as of work
- * that waits for other streams, for hosts or for memory, a part of the wait so far. */
-static uint64_t wait_bound(const struct sim_dstream *stream, uint64_t wanted, uint64_t now)
+/* What a stream has at least before it until that sequence is done, if nothing else holds it
+ * up: its operations follow each other. 0 where that cannot be told. */
+static uint64_t stream_left_ns(const struct sim_dstream *stream, uint64_t seq, uint64_t now)
 {
-	uint64_t left;
+	if (stream->first == NULL || stream->cumulative == NULL || seq <= stream->completed ||
+	    seq - stream->completed >= SIM_CUMULATIVE)
+		return 0;
+	return stream->cumulative[seq % SIM_CUMULATIVE] - stream->executing_ns -
+	       passed_ns(&stream->first->op, now) + graph_left_ns(stream->first, now);
+}
+
+static uint64_t add(uint64_t a, uint64_t b)
+{
+	return a > SIM_NEVER - b ? SIM_NEVER : a + b;
+}
+
+/* No earlier than this can a context have the SMs: another has them until its slice ends or
+ * its work does. */
+static uint64_t turn_bound(const struct sim_dctx *ctx, uint64_t now)
+{
+	const struct sim_server *server = ctx->client->server;
+	enum sim_device_state state;
+	const struct sim_ctx *resident =
+		sim_engine_resident(server->engine, ctx->ctx.device, &state);
+	const struct sim_dstream *stream;
+	uint64_t slice, longest = 0;
+
+	if (state != SIM_DEVICE_BUSY || resident == NULL || resident == &ctx->ctx)
+		return now;
+	slice = sim_engine_slice_end(server->engine, ctx->ctx.device);
+	for (stream = ((struct sim_dctx *)resident->user)->streams; stream != NULL;
+	     stream = stream->ctx_next) {
+		uint64_t left = stream_left_ns(stream, stream->ingested, now);
+
+		longest = left > longest ? left : longest;
+	}
+	longest = add(now, longest);
+	return slice < longest ? slice : longest;
+}
+
+/* No earlier than this can the sequence that a stream's waiter wants be complete. Where that
+ * cannot be told, as of work that waits for hosts or for memory, a part of the wait so far:
+ * it is noticed that much too late. */
+static uint64_t wait_bound(const struct sim_dstream *stream, uint64_t wanted, uint64_t now,
+			   unsigned depth)
+{
+	const struct sim_work *first = stream->first;
+	uint64_t left, begin = now;
 
 	if (wanted > stream->ingested)
 		wanted = stream->ingested;
-	if (wanted <= stream->completed || stream->first == NULL ||
-	    stream->cumulative == NULL || wanted - stream->completed >= SIM_CUMULATIVE)
+	if (wanted <= stream->completed || first == NULL)
 		return now;
-	left = stream->cumulative[wanted % SIM_CUMULATIVE] - stream->executing_ns -
-	       passed_ns(&stream->first->op, now) + graph_left_ns(stream->first, now);
-	if (left == 0 && now > stream->first_since_ns)
+	left = stream_left_ns(stream, wanted, now);
+	if (first->op.state == SIM_OP_BLOCKED && depth > 0) {
+		struct sim_op *on = sim_op_waits_for(&first->op);
+		const struct sim_work *other = on == NULL ? NULL : sim_work_of(on);
+
+		if (other != NULL && other->stream != NULL && other->stream != stream)
+			begin = wait_bound(other->stream, other->seq, now, depth - 1);
+	} else if (first->op.state == SIM_OP_RUNNABLE || first->op.state == SIM_OP_RUNNING) {
+		if (first->op.kind == SIM_OP_KERNEL)
+			begin = turn_bound(first->ctx, now);
+	}
+	if (left == 0 && begin == now && now > stream->first_since_ns)
 		left = (now - stream->first_since_ns) / WAIT_PART;
-	return left > SIM_NEVER - now ? SIM_NEVER : now + left;
+	return add(begin, left);
 }
 
 /* When a client waits for a completion, the instant before which there is nothing to tell. */
@@ -133,7 +184,7 @@ static uint64_t first_wait(const struct sim_client *client, uint64_t now)
 	for (stream = client->active; stream != NULL; stream = stream->active_next) {
 		uint64_t wanted =
 			atomic_load(&client->chan->streams[stream->slot].wait_seq);
-		uint64_t bound = wanted == 0 ? SIM_NEVER : wait_bound(stream, wanted, now);
+		uint64_t bound = wanted == 0 ? SIM_NEVER : wait_bound(stream, wanted, now, DEPTH_MAX);
 
 		if (bound < at)
 			at = bound;
@@ -172,6 +223,9 @@ uint64_t sim_server_deadline(const struct sim_server *server)
 			continue;
 		if (bound < next)
 			bound = next;
+		/* The last part of a sleep may be awaited awake. */
+		if (bound > clock + SIM_SLEEP_MIN_NS)
+			bound -= SIM_SLEEP_MIN_NS;
 		if (bound < at)
 			at = bound;
 	}

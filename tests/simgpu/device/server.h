@@ -12,6 +12,7 @@
 #define SIM_SERVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -37,6 +38,8 @@ enum {
 	SIM_NOT_SUPPORTED = 801
 };
 
+/* A sleep shorter than this would end later than it should: awaiting it costs no more. */
+#define SIM_SLEEP_MIN_NS 40000ull
 #define SIM_GONE_MAX 4096 /* books kept of clients that have gone */
 
 struct sim_client;
@@ -101,6 +104,8 @@ struct sim_work {
 	uint32_t node;              /* index in run's image */
 	struct sim_devent *event;
 	struct sim_graph *graph;
+	/* Of a launch: what stands for its event nodes; of one of these: its launch. */
+	struct sim_work *announced, *announced_next, *launch;
 	struct sim_host_list *host; /* host functions: the list it stands in, or NULL */
 	struct sim_work *host_prev, *host_next;
 	uint64_t looked;            /* waiting: when the condition was last looked at */
@@ -136,6 +141,11 @@ struct sim_conditions {
 struct sim_host_list {
 	struct sim_work *first, *last;
 };
+
+static inline struct sim_work *sim_work_of(struct sim_op *op)
+{
+	return (struct sim_work *)((char *)op - offsetof(struct sim_work, op));
+}
 
 struct sim_code {
 	uint64_t id, bytes;
@@ -277,6 +287,19 @@ void sim_graph_forget(struct sim_client *client, struct sim_graph *graph);
 struct sim_work **sim_graph_last(struct sim_graph *graph);
 /* An EXTERNAL operation of a graph begins: the graph itself, a child or a conditional. */
 void sim_graph_begin(struct sim_work *work, uint64_t now_ns);
+/* dgraph_events.c: the event nodes of a launch that is being ingested take their place in
+ * the order of records and waits. False when out of memory or when a node is not
+ * acceptable. */
+bool sim_graph_announce(struct sim_work *launch);
+/* What stands for an event node of a run, once; NULL if it is done or there is none. */
+struct sim_work *sim_graph_announced(struct sim_work *node);
+/* A launch, or what stands for one of its nodes, is being freed. */
+void sim_graph_unannounce(struct sim_work *work);
+/* Enters a record as the event's last: waits from now on are for it. */
+bool sim_event_pending(struct sim_work *record);
+const unsigned char *sim_graph_image(const struct sim_graph *graph);
+/* The launch that a run's operation belongs to. */
+struct sim_work *sim_run_launch(struct sim_work *work);
 /* The joining operation of a run has ended. */
 void sim_graph_joined(struct sim_work *join, uint64_t now_ns);
 void sim_run_unref(struct sim_run *run);

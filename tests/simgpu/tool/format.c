@@ -5,6 +5,8 @@
 
 #include <stdarg.h>
 
+#include "common/uuid.h"
+
 static const char *keep(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 static const char *keep(const char *format, ...)
