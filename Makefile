@@ -237,10 +237,11 @@ $(BUILD)/sim/simgpud: $(SIM_DEVICE) $(SIM_COMMON)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
 
+# It has threads and destructors of threads, so it cannot be unloaded.
 $(BUILD)/sim/libcuda.so.1: $(SIM_DRIVER) $(SIM_COMMON)
 	$(link)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) $(SHARED) -Wl,-soname,$(@F) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(SHARED) -Wl,-z,nodelete -Wl,-soname,$(@F) -o $@ $^ $(LIBS)
 
 $(BUILD)/sim/libnvidia-ml.so.1: $(SIM_NVML) $(SIM_COMMON) $(LIBSIMGPU)
 	$(link)
@@ -273,7 +274,7 @@ $(EXAMPLES): $(BUILD)/examples/%: $(OBJ)/examples/%.o $(call shared,examples) | 
 	$(call program,$(CUDA_LINK) -lm)
 
 $(UNIT): $(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(call shared,tests/unit) \
-		$(CUNIT_MAIN) $(LIBSIMDRIVER) $(LIBSIMDEVICE) $(LIBSIMGPU)
+		$(CUNIT_MAIN) $(LIBSIMDEVICE) $(LIBSIMDRIVER) $(LIBSIMGPU)
 	$(call program,-lcunit -lm)
 
 $(SIMTESTS): $(BUILD)/tests/sim/%: $(OBJ)/$(SIM)/tests/%.o $(call shared,$(SIM)/tests) \
@@ -289,7 +290,7 @@ $(BENCH): $(BUILD)/bench/%: $(OBJ)/tests/bench/%.o $(call shared,tests/bench) \
 	$(call program,$(CUDA_LINK) -lm)
 
 $(FUZZ): $(BUILD)/fuzz/%: $(OBJ)/tests/fuzz/%.o $(call shared,tests/fuzz) \
-		$(OBJ)/tests/unit/common_server.o $(LIBSIMDRIVER) $(LIBSIMDEVICE)
+		$(OBJ)/tests/unit/common_server.o $(LIBSIMDEVICE) $(LIBSIMDRIVER)
 	$(call program,-fsanitize=fuzzer -lm)
 
 # --- install -----------------------------------------------------------------------------

@@ -113,7 +113,7 @@ static void report(const struct load *load, const struct reading *a,
 	const double device = (double)(b->device_cpu_ns - a->device_cpu_ns);
 	const double clients = (double)(b->clients_cpu_ns - a->clients_cpu_ns);
 	double least = INFINITY, most = 0;
-	char id[64], what[96];
+	char id[64];
 
 	for (int i = 0; i < load->clients; i++) {
 		double used = (double)(b->gpu_ns[i] - a->gpu_ns[i]);
@@ -122,25 +122,24 @@ static void report(const struct load *load, const struct reading *a,
 		most = used > most ? used : most;
 	}
 	snprintf(id, sizeof(id), "%s.busy", load->id);
-	bench_row(strdup(id), load->what, "% busy or switching",
+	bench_row(id, load->what, "% busy or switching",
 		  100 * (double)(b->busy_ns + b->switch_ns - a->busy_ns - a->switch_ns) /
 			  wall,
 		  NAN, load->busy_target, false);
 	snprintf(id, sizeof(id), "%s.cpu", load->id);
-	bench_row(strdup(id), "  clients and device process", "% of a core",
+	bench_row(id, "  clients and device process", "% of a core",
 		  100 * (device + clients) / wall, NAN, load->cpu_target, true);
 	snprintf(id, sizeof(id), "%s.cpu.device", load->id);
-	bench_row(strdup(id), "  the device process alone", "% of a core",
-		  100 * device / wall, NAN, NAN, true);
+	bench_row(id, "  the device process alone", "% of a core", 100 * device / wall,
+		  NAN, NAN, true);
 	snprintf(id, sizeof(id), "%s.kernel", load->id);
-	snprintf(what, sizeof(what), "  CPU time of a kernel");
-	bench_row(strdup(id), strdup(what), "ns",
+	bench_row(id, "  CPU time of a kernel", "ns",
 		  (device + clients) / (double)(b->kernels - a->kernels), NAN, NAN, true);
 	if (load->clients == 1)
 		return;
 	snprintf(id, sizeof(id), "%s.spread", load->id);
-	bench_row(strdup(id), "  most over least served client", "ratio", most / least,
-		  NAN, NAN, true);
+	bench_row(id, "  most over least served client", "ratio", most / least, NAN, NAN,
+		  true);
 }
 
 static void run(struct simgpu_monitor *monitor, const struct load *load)

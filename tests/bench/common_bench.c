@@ -15,7 +15,8 @@
 enum { ROWS_MAX = 64 };
 
 static struct row {
-	const char *id, *what, *unit;
+	char id[32], what[64];
+	const char *unit;
 	double figure, bare, target;
 	bool most;
 } rows[ROWS_MAX];
@@ -50,7 +51,13 @@ void bench_row(const char *id, const char *what, const char *unit, double figure
 	struct row *row = &rows[nrows < ROWS_MAX ? nrows++ : ROWS_MAX - 1];
 	char text[64];
 
-	*row = (struct row){ id, what, unit, figure, bare, target, most };
+	*row = (struct row){ .unit = unit,
+			     .figure = figure,
+			     .bare = bare,
+			     .target = target,
+			     .most = most };
+	snprintf(row->id, sizeof(row->id), "%s", id);
+	snprintf(row->what, sizeof(row->what), "%s", what);
 	snprintf(text, sizeof(text), "%s, %s", what, unit);
 	printf("%-20s %-44s", id, text);
 	print_number(figure);

@@ -26,7 +26,7 @@
 void bench_begin(const char *name, const char *title);
 /* One row: a figure with its bare counterpart and the target for `figure - bare` or, with a
  * bare of NAN, for the figure. `most`: the target is an upper bound, else a lower one. A
- * target of NAN is none. */
+ * target of NAN is none. id and what are copied, unit is borrowed for good. */
 void bench_row(const char *id, const char *what, const char *unit, double figure,
 	       double bare, double target, bool most);
 /* Writes the JSON file. Returns the program's exit status. */

@@ -256,8 +256,11 @@ enum sim_request_op {
 	SIM_RPC_GRAPH_DESTROY, /* a0 id; freed once its launches are done */
 	SIM_RPC_HOST_DONE,   /* a0 token: the host function has returned */
 	SIM_RPC_IPC_GET,     /* a0 address -> v0..v3 the handle's 32 significant bytes */
-	SIM_RPC_IPC_OPEN,    /* a0..a3 of the handle, a4 ctx -> v0 address, v1 bytes, v2 device */
+	SIM_RPC_IPC_OPEN,    /* a0..a3 of the handle, a4 ctx, 0 for a pool's memory
+	                        -> v0 address, v1 bytes, v2 device */
 	SIM_RPC_IPC_CLOSE,   /* a0 address */
+	SIM_RPC_POOL_EXPORT, /* a0 device, a1 number of the client's choice -> fd */
+	SIM_RPC_POOL_IMPORT, /* fd -> v0 device, v1 the exporter's client id, v2 that number */
 	SIM_RPC_IPC_EVENT_GET,  /* a0 event slot -> v0..v3 */
 	SIM_RPC_IPC_EVENT_OPEN, /* a0..a3, a4 event slot that becomes an alias */
 	SIM_RPC_EVENT_FORGET,   /* a0 event slot: it will be reused for another event */

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +57,8 @@ static unsigned devices_running(void)
 	struct dirent *entry;
 	unsigned n = 0;
 
-	CU_ASSERT_PTR_NOT_NULL_FATAL(proc);
+	if (!proc)
+		return UINT_MAX;
 	while ((entry = readdir(proc)) != NULL) {
 		char path[300], text[1024];
 		ssize_t got;
@@ -156,7 +158,10 @@ static void sixteen_processes_that_start_at_once_get_one_device(void)
 		pid_t pids[RACERS];
 		char byte;
 
-		CU_ASSERT_TRUE(pipe(go) == 0 && pipe(ready) == 0 && pipe(hold) == 0);
+		if (pipe(go) != 0 || pipe(ready) != 0 || pipe(hold) != 0) {
+			CU_FAIL("no pipes");
+			return;
+		}
 		race = (struct race){ go[0], ready[1], hold[0] };
 		fcntl(go[1], F_SETFD, FD_CLOEXEC);
 		for (int i = 0; i < RACERS; i++) {

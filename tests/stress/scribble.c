@@ -22,7 +22,7 @@
 #include "cunit_main.h"
 #include "proto.h"
 
-enum { ITERATIONS = 2000, AT_ONCE = 4 };
+enum { ITERATIONS = 2000, AT_ONCE = 4, WHILE_US = 300000 };
 
 /* ---- one mad client ---- */
 
@@ -437,7 +437,7 @@ static void a_mad_client_harms_itself_only(void)
 
 			if (res != 0)
 				printf("      scribble %llu ended with %d\n",
-				       (unsigned long long)(seed + i), res);
+				       (unsigned long long)seed + i, res);
 			odd += res != 0;
 		}
 	}
@@ -562,7 +562,7 @@ static int submit_endless(void *arg)
 static void work_without_end_does_not_stop_the_device(void)
 {
 	struct stress_neighbour neighbour = stress_neighbour_start();
-	uint64_t rounds = *neighbour.rounds;
+	uint64_t rounds;
 	pid_t pids[ENDLESS];
 
 	for (unsigned i = 0; i < ENDLESS; i++)
@@ -578,6 +578,61 @@ static void work_without_end_does_not_stop_the_device(void)
 	CU_ASSERT_TRUE(stress_neighbour_end(&neighbour, rounds));
 	CU_ASSERT_TRUE(stress_await_clients(monitor, 0));
 	CU_ASSERT_TRUE(stress_nothing_left(monitor, 0, 0, 0));
+}
+
+/* ---- a client that stops in the middle of a submission ---- */
+
+static int stop_in_submission(void *arg)
+{
+	static struct mad mad;
+
+	if (stress_gpu_open(&mad.gpu))
+		return 1;
+	mad.chan = find_channel();
+	find_descriptors(&mad);
+	atomic_store(&mad.chan->intent, 1);
+	kick(&mad);
+	if (write(*(int *)arg, "r", 1) != 1)
+		return 1;
+	for (;;)
+		pause();
+}
+
+/* CPU time of the device process in a third of a second. */
+static uint64_t cpu_for_a_while(void)
+{
+	struct simgpu_truth *before = stress_truth(monitor), *after;
+	uint64_t cpu_ns;
+
+	stress_pause_us(WHILE_US);
+	after = stress_truth(monitor);
+	cpu_ns = after->cpu_ns - before->cpu_ns;
+	simgpu_free(before);
+	simgpu_free(after);
+	return cpu_ns;
+}
+
+static void a_stopped_client_holds_up_time_for_a_moment_only(void)
+{
+	struct stress_neighbour neighbour = stress_neighbour_start();
+	uint64_t rounds, usual_ns = cpu_for_a_while();
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	CU_ASSERT_EQUAL_FATAL(pipe(ready), 0);
+	pid = stress_child(stop_in_submission, &ready[1]);
+	CU_ASSERT_EQUAL_FATAL(read(ready[0], &byte, 1), 1);
+	stress_pause_us(SIM_INTENT_LIMIT_NS / 1000 * 2);
+	rounds = *neighbour.rounds;
+	/* The neighbour goes on, and the device does not try again and again instead. */
+	CU_ASSERT_TRUE(cpu_for_a_while() < 2 * usual_ns + WHILE_US * 100);
+	CU_ASSERT_TRUE(*neighbour.rounds > rounds + 10);
+	kill(pid, SIGKILL);
+	CU_ASSERT_EQUAL(stress_wait(pid), 128 + SIGKILL);
+	CU_ASSERT_TRUE(stress_neighbour_end(&neighbour, rounds));
+	close(ready[0]);
+	close(ready[1]);
 }
 
 /* ---- what a mad client itself is told ---- */
@@ -613,6 +668,7 @@ const struct unit_suite unit_suite = {
 	.tests = {
 		UNIT_TEST(a_mad_client_harms_itself_only),
 		UNIT_TEST(work_without_end_does_not_stop_the_device),
+		UNIT_TEST(a_stopped_client_holds_up_time_for_a_moment_only),
 		UNIT_TEST(a_client_that_broke_its_ring_is_in_error_for_good),
 	},
 };

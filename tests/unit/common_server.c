@@ -15,6 +15,8 @@
 #define ARENA_BYTES (1ull << 40)
 
 static uint64_t now_ns, step_ns;
+/* The books of who has gone: large, and the same for all servers to come. */
+static struct simgpu_client gone[SIM_GONE_MAX];
 
 uint64_t sim_clock_ns(void)
 {
@@ -43,6 +45,7 @@ struct sim_server *open_server(unsigned devices, uint64_t memory_bytes)
 	server->config.context_bytes = 1 << 20;
 	server->epoll_fd = server->listen_fd = server->timer_fd = server->lock_fd = -1;
 	server->started_ns = now_ns;
+	server->gone = gone;
 	engine = (struct sim_engine_config){ .devices = devices,
 					     .slice_ns = server->config.slice_ns,
 					     .switch_ns = server->config.switch_ns,
@@ -64,7 +67,6 @@ void close_server(struct sim_server *server)
 		close_client(server->clients);
 	sim_engine_free(server->engine);
 	sim_history_free(&server->history);
-	free(server->gone);
 	free(server->gone_contexts);
 	free(server);
 }

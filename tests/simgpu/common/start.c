@@ -200,6 +200,21 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The device serves others too: it is not held to what its starter has set for itself, as
+ * far as that can be undone. */
+static void lift_limits(void)
+{
+	static const int limits[] = { RLIMIT_NOFILE, RLIMIT_FSIZE, RLIMIT_CPU, RLIMIT_AS,
+				      RLIMIT_DATA };
+	struct rlimit limit;
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if (getrlimit(limits[i], &limit) == 0) {
+			limit.rlim_cur = limit.rlim_max;
+			setrlimit(limits[i], &limit);
+		}
+}
+
 /* Past every wrapper of _exit(), some of which write what the program has buffered. */
 _Noreturn static void leave(int status)
 {
@@ -218,6 +233,7 @@ _Noreturn static void become_device(const struct start *s)
 		goto fail;
 	if (pid > 0)
 		leave(0);
+	lift_limits();
 	if (place_descriptors(s) < 0)
 		goto fail;
 	report_fd = REPORT_FD;

@@ -16,6 +16,8 @@
 /* Of an image with all that is nested in it: what begins at one instant. */
 #define NODES_MAX (1u << 18)
 #define DEPS_MAX (1u << 20)
+/* Nodes that record events or wait for them are looked for in a list. */
+#define EVENT_NODES_MAX 4096
 /* Each turn of a while node takes at least this and for each node that it runs: the
  * condition is read on the device, and a loop without work must not outrun our own clock. */
 #define TURN_NS 2000
@@ -45,7 +47,6 @@ struct sim_run {
 	const unsigned char *image;
 	struct sim_work *parent;
 	struct sim_work *join;
-	uint64_t launch; /* when the graph was launched, in the order of submissions */
 	uint64_t nodes;  /* run so far, by itself and by the runs that its own began */
 };
 
@@ -78,7 +79,7 @@ static bool node_read(const unsigned char *image, uint64_t bytes, uint64_t *at,
 
 struct check {
 	unsigned depth;
-	uint32_t nodes, deps; /* so far */
+	uint32_t nodes, deps, events; /* so far */
 };
 
 static bool image_check(struct check *check, const unsigned char *image, uint64_t room);
@@ -126,6 +127,10 @@ static bool image_check(struct check *check, const unsigned char *image, uint64_
 		    node.header->ndeps > DEPS_MAX - check->deps)
 			return false;
 		check->deps += node.header->ndeps;
+		if ((node.header->kind == SIM_REC_EVENT_RECORD ||
+		     node.header->kind == SIM_REC_EVENT_WAIT) &&
+		    ++check->events > EVENT_NODES_MAX)
+			return false;
 		for (d = 0; d < node.header->ndeps; d++)
 			if (node.deps[d] >= i)
 				return false;
@@ -277,23 +282,12 @@ static struct sim_work *node_work(struct sim_run *run, const struct node *node,
 	return work;
 }
 
-/* Whether an event's last record was there when the run's graph was launched: a launch does
- * not wait for what was submitted after it, which may wait for the launch. */
-static bool recorded_before(const struct sim_work *record, const struct sim_run *run)
+/* The node waits for what it was to wait for when its graph was launched. */
+static bool wait_for_event(struct sim_work *work)
 {
-	uint64_t submitted = record->run != NULL ? record->run->launch : record->op.serial;
+	struct sim_work *announced = sim_graph_announced(work);
 
-	return submitted <= run->launch;
-}
-
-static bool wait_for_event(struct sim_work *work, const struct sim_run *run)
-{
-	const struct sim_devent *event = sim_client_event(run->client, work->rec.event.slot);
-
-	if (event == NULL)
-		return false;
-	return event->last == NULL || !recorded_before(event->last, run) ||
-	       sim_op_depend(&work->op, &event->last->op) == 0;
+	return announced == NULL || sim_op_depend(&work->op, &announced->op) == 0;
 }
 
 /* least_ns of a node is the longest path up to its end, of the parent that of the run. Sums
@@ -323,7 +317,6 @@ static bool run_start(struct sim_work *parent, const unsigned char *image, uint6
 	}
 	run->refs = 1;
 	run->nodes = head->nnodes;
-	run->launch = parent->run != NULL ? parent->run->launch : parent->op.serial;
 	run->client = parent->client;
 	run->ctx = parent->ctx;
 	run->image = image;
@@ -354,7 +347,7 @@ static bool run_start(struct sim_work *parent, const unsigned char *image, uint6
 		for (d = 0; fine && d < node.header->ndeps; d++)
 			fine = sim_op_depend(&works[i]->op, &works[node.deps[d]]->op) == 0;
 		if (fine && works[i]->kind == SIM_REC_EVENT_WAIT)
-			fine = wait_for_event(works[i], run);
+			fine = wait_for_event(works[i]);
 		fine = fine && sim_op_depend(&run->join->op, &works[i]->op) == 0;
 		if (!fine) {
 			works[i]->kind = SIM_REC_MARKER;

@@ -1,39 +1,49 @@
 /*
- * dgraph_events.c - events that graphs record.
+ * dgraph_events.c - events that graphs record and wait for.
  *
- * A wait for an event waits for its last record, and a graph's counts from its launch on,
- * long before its node exists as an operation. So each event record node has an operation
- * of its own from the moment the launch is ingested: it is what others wait for, and it is
- * completed when the node has run.
+ * A record counts from the launch of its graph on, long before its node exists as an
+ * operation: waits that come later are for it. And a wait is for the last record before
+ * the launch. So each event node has an operation that stands for it from the moment the
+ * launch is ingested: of a record, completed when the node has run; of a wait, completed
+ * by the record that it is for, and what the node then waits for.
  */
 #include <string.h>
 
 #include "device/server.h"
 
-static bool announce_record(struct sim_work *launch, const unsigned char *payload,
-			    uint32_t payload_bytes)
+/* Enters one node's operation; it is submitted whatever happens, since others may have
+ * noted it. */
+static bool announce_node(struct sim_work *launch, const struct sim_graph_node *node,
+			  const unsigned char *payload)
 {
-	struct sim_work *record = sim_work_new(launch->client, launch->ctx,
-					       SIM_REC_EVENT_RECORD, payload,
-					       payload_bytes, NULL, 0, false);
+	struct sim_work *work = sim_work_new(launch->client, launch->ctx, node->kind,
+					     payload, node->payload_bytes, NULL, 0,
+					     false);
+	struct sim_devent *event;
+	bool fine;
 
-	if (record == NULL)
+	if (work == NULL)
 		return false;
-	record->op.kind = SIM_OP_EXTERNAL;
-	record->op.submit_ns = launch->op.submit_ns;
-	record->rec.event.gen = launch->rec.graph.gen;
-	if (!sim_event_pending(record)) {
-		sim_work_free(record);
-		return false;
+	work->op.submit_ns = launch->op.submit_ns;
+	work->launch = launch;
+	work->announced_next = launch->announced;
+	launch->announced = work;
+	if (node->kind == SIM_REC_EVENT_RECORD) {
+		work->op.kind = SIM_OP_EXTERNAL;
+		work->rec.event.gen = launch->rec.graph.gen;
+		fine = sim_event_pending(work);
+	} else {
+		event = sim_client_event(launch->client, work->rec.event.slot);
+		fine = event != NULL && (event->last == NULL ||
+					 sim_op_depend(&work->op, &event->last->op) == 0);
 	}
-	record->next_record = launch->records;
-	launch->records = record;
-	sim_op_submit(launch->client->server->engine, &record->op);
-	return true;
+	sim_op_submit(launch->client->server->engine, &work->op);
+	return fine;
 }
 
-/* Images have been checked; children are looked into, bodies cannot record. */
-static bool announce(struct sim_work *launch, const unsigned char *image)
+/* All nodes of a kind, children included; bodies of conditionals have none. The image has
+ * been checked. */
+static bool announce(struct sim_work *launch, const unsigned char *image, uint32_t kind)
 {
 	struct sim_graph_image head;
 	struct sim_graph_node node;
@@ -48,10 +58,9 @@ static bool announce(struct sim_work *launch, const unsigned char *image)
 		image += node.bytes;
 		if (!node.enabled)
 			continue;
-		if (node.kind == SIM_NODE_CHILD && !announce(launch, payload))
+		if (node.kind == SIM_NODE_CHILD && !announce(launch, payload, kind))
 			return false;
-		if (node.kind == SIM_REC_EVENT_RECORD &&
-		    !announce_record(launch, payload, node.payload_bytes))
+		if (node.kind == kind && !announce_node(launch, &node, payload))
 			return false;
 	}
 	return true;
@@ -59,17 +68,42 @@ static bool announce(struct sim_work *launch, const unsigned char *image)
 
 bool sim_graph_announce(struct sim_work *launch)
 {
-	return announce(launch, sim_graph_image(launch->graph));
+	const unsigned char *image = sim_graph_image(launch->graph);
+
+	/* Waits first: none is for a record of its own graph. */
+	return announce(launch, image, SIM_REC_EVENT_WAIT) &&
+	       announce(launch, image, SIM_REC_EVENT_RECORD);
 }
 
-struct sim_work *sim_graph_record_made(struct sim_work *node)
+static void take_out(struct sim_work *work)
 {
-	struct sim_work **link = &sim_run_launch(node)->records, *record;
+	struct sim_work **link = &work->launch->announced;
 
-	while (*link != NULL && (*link)->rec.event.slot != node->rec.event.slot)
-		link = &(*link)->next_record;
-	record = *link;
-	if (record != NULL)
-		*link = record->next_record;
-	return record;
+	while (*link != work)
+		link = &(*link)->announced_next;
+	*link = work->announced_next;
+	work->launch = NULL;
+}
+
+struct sim_work *sim_graph_announced(struct sim_work *node)
+{
+	struct sim_work *work = sim_run_launch(node)->announced;
+
+	while (work != NULL &&
+	       (work->kind != node->kind || work->rec.event.slot != node->rec.event.slot))
+		work = work->announced_next;
+	if (work != NULL)
+		take_out(work);
+	return work;
+}
+
+void sim_graph_unannounce(struct sim_work *work)
+{
+	if (work->launch != NULL)
+		take_out(work);
+	/* Operations that are dropped go in any order. */
+	while (work->announced != NULL) {
+		work->announced->launch = NULL;
+		work->announced = work->announced->announced_next;
+	}
 }

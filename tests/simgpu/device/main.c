@@ -57,7 +57,8 @@ static void export_closed(struct sim_server *server, struct sim_export *export)
 	*link = export->next;
 	epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, export->fd, NULL);
 	close(export->fd);
-	sim_phys_unref(&server->memory, export->phys);
+	if (export->phys != NULL)
+		sim_phys_unref(&server->memory, export->phys);
 	free(export);
 }
 

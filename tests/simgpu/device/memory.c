@@ -217,7 +217,7 @@ int sim_memory_open(struct sim_client *client, struct sim_phys *phys, uint32_t c
 	struct sim_space_map *space = sim_client_space(client);
 	unsigned i;
 
-	for (i = 0; i < space->nmaps; i++)
+	for (i = 0; i < space->nmaps && ctx != 0; i++)
 		if (space->maps[i].imported && space->maps[i].phys == phys &&
 		    space->maps[i].ctx == ctx) {
 			space->maps[i].opens++;

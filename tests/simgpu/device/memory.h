@@ -151,7 +151,8 @@ int sim_memory_access(struct sim_client *client, uint64_t va, uint64_t bytes,
 		      unsigned access);
 struct sim_handle *sim_memory_handle(struct sim_client *client, uint64_t value);
 
-/* IPC: opens a block of another client as a mapping / closes it. */
+/* IPC: opens a block of another client as a mapping / closes it. One that is opened again in
+ * the same context is mapped once and counted; without a context (0), each time anew. */
 int sim_memory_open(struct sim_client *client, struct sim_phys *phys, uint32_t ctx,
 		    uint64_t bytes, uint64_t *va);
 int sim_memory_close(struct sim_memory *memory, struct sim_client *client, uint64_t va);

@@ -146,6 +146,17 @@ static uint64_t turn_bound(const struct sim_dctx *ctx, uint64_t now)
 	return slice < longest ? slice : longest;
 }
 
+/* Whether it goes on only with the SMs. Of a graph that is a guess, for at most a tick. */
+static bool wants_turn(const struct sim_work *work)
+{
+	const struct sim_ctx *ctx = &work->ctx->ctx;
+
+	if (work->op.kind == SIM_OP_EXTERNAL)
+		return work->least_ns > 0 && (ctx->nrunning > 0 || ctx->runnable_head != NULL);
+	return work->op.kind == SIM_OP_KERNEL && (work->op.state == SIM_OP_RUNNABLE ||
+						  work->op.state == SIM_OP_RUNNING);
+}
+
 /* No earlier than this can the sequence that a stream's waiter wants be complete. Where that
  * cannot be told, as of work that waits for hosts or for memory, a part of the wait so far:
  * it is noticed that much too late. */
@@ -166,9 +177,8 @@ static uint64_t wait_bound(const struct sim_dstream *stream, uint64_t wanted, ui
 
 		if (other != NULL && other->stream != NULL && other->stream != stream)
 			begin = wait_bound(other->stream, other->seq, now, depth - 1);
-	} else if (first->op.state == SIM_OP_RUNNABLE || first->op.state == SIM_OP_RUNNING) {
-		if (first->op.kind == SIM_OP_KERNEL)
-			begin = turn_bound(first->ctx, now);
+	} else if (wants_turn(first)) {
+		begin = turn_bound(first->ctx, now);
 	}
 	if (left == 0 && begin == now && now > stream->first_since_ns)
 		left = (now - stream->first_since_ns) / WAIT_PART;

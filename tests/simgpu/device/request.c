@@ -138,6 +138,8 @@ static const struct {
 	[SIM_RPC_IPC_GET] = { sim_do_ipc_get, false, false },
 	[SIM_RPC_IPC_OPEN] = { sim_do_ipc_open, false, false },
 	[SIM_RPC_IPC_CLOSE] = { sim_do_ipc_close, false, true },
+	[SIM_RPC_POOL_EXPORT] = { sim_do_pool_export, false, false },
+	[SIM_RPC_POOL_IMPORT] = { sim_do_pool_import, false, false },
 	[SIM_RPC_IPC_EVENT_GET] = { sim_do_ipc_event_get, false, false },
 	[SIM_RPC_IPC_EVENT_OPEN] = { sim_do_ipc_event_open, false, false },
 	[SIM_RPC_EVENT_FORGET] = { sim_do_event_forget, false, true },

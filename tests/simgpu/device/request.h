@@ -20,6 +20,17 @@ struct exchange {
 	bool with_hello;
 };
 
+/* Whether a device, which exists, has fallen off the bus. */
+static inline bool sim_is_lost(const struct exchange *x, uint64_t device)
+{
+	return (x->server->lost & 1u << device) != 0;
+}
+
+/* request_memory.c: a descriptor that goes out with the reply, and what it stands for, to be
+ * filled in; NULL when out of memory. The second: what came in stands for, or NULL. */
+struct sim_export *sim_export_new(struct exchange *x);
+struct sim_export *sim_export_find(struct exchange *x);
+
 /* Each serves one request (proto.h says which takes and answers what) and returns the
  * CUresult of the reply. */
 /* request_work.c */
@@ -53,6 +64,8 @@ int sim_do_code_unload(struct exchange *x);
 int sim_do_ipc_get(struct exchange *x);
 int sim_do_ipc_open(struct exchange *x);
 int sim_do_ipc_close(struct exchange *x);
+int sim_do_pool_export(struct exchange *x);
+int sim_do_pool_import(struct exchange *x);
 int sim_do_ipc_event_get(struct exchange *x);
 int sim_do_ipc_event_open(struct exchange *x);
 int sim_do_event_forget(struct exchange *x);

@@ -20,6 +20,8 @@ int sim_do_mem_alloc(struct exchange *x)
 
 	if (a[1] >= x->server->config.devices || a[3] >= SIM_MEM_CODE)
 		return SIM_INVALID_VALUE;
+	if (sim_is_lost(x, a[1]) && a[3] != SIM_MEM_HOST)
+		return SIM_UNAVAILABLE;
 	if (!survives && a[0] != 0 && sim_client_ctx(x->client, a[0]) == NULL)
 		return SIM_INVALID_CONTEXT;
 	res = sim_memory_alloc(&x->server->memory, x->client, survives ? 0 : (uint32_t)a[0],
@@ -109,6 +111,8 @@ int sim_do_phys_create(struct exchange *x)
 	if (x->request.a[0] >= x->server->config.devices ||
 	    (x->request.a[3] != 0 && x->request.a[3] != SIM_MEM_GRAPH))
 		return SIM_INVALID_VALUE;
+	if (sim_is_lost(x, x->request.a[0]) && x->request.a[2] == 0)
+		return SIM_UNAVAILABLE;
 	res = sim_memory_create(&x->server->memory, x->client, (unsigned)x->request.a[0],
 				x->request.a[1], x->request.a[2] != 0,
 				x->request.a[3] == SIM_MEM_GRAPH, &x->reply.v[0]);
@@ -143,31 +147,26 @@ int sim_do_phys_info(struct exchange *x)
 	return SIM_OK;
 }
 
-int sim_do_phys_export(struct exchange *x)
+/* ---- descriptors ---- */
+
+struct sim_export *sim_export_new(struct exchange *x)
 {
-	const struct sim_handle *handle = sim_memory_handle(x->client, x->request.a[0]);
 	/* The second bit tells the loop that an export, not a client, is ready. */
 	struct epoll_event event = { .events = 0 };
-	struct sim_export *export;
+	struct sim_export *export = calloc(1, sizeof(*export));
 	struct stat st;
 	int ends[2];
 
-	if (handle == NULL)
-		return SIM_INVALID_VALUE;
-	export = calloc(1, sizeof(*export));
 	if (export == NULL)
-		return SIM_OUT_OF_MEMORY;
+		return NULL;
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
 		free(export);
-		return SIM_OUT_OF_MEMORY;
+		return NULL;
 	}
 	fstat(ends[0], &st);
 	export->fd = ends[0];
 	export->dev = st.st_dev;
 	export->ino = st.st_ino;
-	export->phys = handle->phys;
-	sim_phys_ref(handle->phys);
-	x->client->shares = true;
 	export->next = x->server->exports;
 	x->server->exports = export;
 	event.data.u64 = (uint64_t)(uintptr_t)export | 2;
@@ -175,22 +174,47 @@ int sim_do_phys_export(struct exchange *x)
 	x->fds_out[0] = ends[1];
 	x->nfds_out = 1;
 	x->close_out = true;
+	return export;
+}
+
+struct sim_export *sim_export_find(struct exchange *x)
+{
+	struct sim_export *export;
+	struct stat st;
+
+	if (x->fd_in < 0 || fstat(x->fd_in, &st) < 0)
+		return NULL;
+	for (export = x->server->exports; export != NULL; export = export->next)
+		if (export->dev == st.st_dev && export->ino == st.st_ino)
+			break;
+	return export;
+}
+
+int sim_do_phys_export(struct exchange *x)
+{
+	const struct sim_handle *handle = sim_memory_handle(x->client, x->request.a[0]);
+	struct sim_export *export;
+
+	if (handle == NULL)
+		return SIM_INVALID_VALUE;
+	export = sim_export_new(x);
+	if (export == NULL)
+		return SIM_OUT_OF_MEMORY;
+	export->phys = handle->phys;
+	sim_phys_ref(handle->phys);
+	x->client->shares = true;
 	return SIM_OK;
 }
 
 int sim_do_phys_import(struct exchange *x)
 {
-	const struct sim_export *export;
-	struct stat st;
+	const struct sim_export *export = sim_export_find(x);
 	int res;
 
-	if (x->fd_in < 0 || fstat(x->fd_in, &st) < 0)
+	if (export == NULL || export->phys == NULL)
 		return SIM_INVALID_VALUE;
-	for (export = x->server->exports; export != NULL; export = export->next)
-		if (export->dev == st.st_dev && export->ino == st.st_ino)
-			break;
-	if (export == NULL)
-		return SIM_INVALID_VALUE;
+	if (sim_is_lost(x, export->phys->device))
+		return SIM_UNAVAILABLE;
 	x->client->shares = true;
 	res = sim_memory_adopt(&x->server->memory, x->client, export->phys,
 			       &x->reply.v[0]);
@@ -198,6 +222,8 @@ int sim_do_phys_import(struct exchange *x)
 	x->reply.v[2] = export->phys->device;
 	return res;
 }
+
+/* ---- mappings ---- */
 
 int sim_do_map(struct exchange *x)
 {

@@ -18,7 +18,8 @@ int sim_do_ipc_get(struct exchange *x)
 {
 	const struct sim_map *map = sim_memory_find(x->client, x->request.a[0]);
 
-	if (map == NULL || !map->allocation || map->phys->kind != SIM_MEM_PLAIN)
+	if (map == NULL || !map->allocation ||
+	    (map->phys->kind != SIM_MEM_PLAIN && map->phys->kind != SIM_MEM_POOL))
 		return SIM_INVALID_VALUE;
 	map->phys->exported = true;
 	x->client->shares = true;
@@ -37,7 +38,7 @@ int sim_do_ipc_open(struct exchange *x)
 	struct sim_map *map;
 	int res;
 
-	if (ctx == NULL)
+	if (ctx == NULL && a[4] != 0)
 		return SIM_INVALID_CONTEXT;
 	if (memcmp(&a[3], x->server->secret, sizeof(a[3])) != 0)
 		return SIM_INVALID_HANDLE;
@@ -48,18 +49,53 @@ int sim_do_ipc_open(struct exchange *x)
 	/* A handle can be made up, but not of what was never given out. */
 	if (map == NULL || map->phys->id != a[0] || !map->allocation || !map->phys->exported)
 		return SIM_INVALID_HANDLE;
-	if (owner == x->client)
+	/* Of a pool the mapping survives contexts like its memory, else it is of one. */
+	if ((map->phys->kind == SIM_MEM_POOL) != (ctx == NULL))
+		return SIM_INVALID_HANDLE;
+	if (owner == x->client && ctx != NULL)
 		return SIM_INVALID_CONTEXT;
+	if (sim_is_lost(x, map->phys->device))
+		return SIM_UNAVAILABLE;
 	x->client->shares = true;
 	x->reply.v[1] = map->bytes;
 	x->reply.v[2] = map->phys->device;
-	res = sim_memory_open(x->client, map->phys, ctx->id, map->bytes, &x->reply.v[0]);
+	res = sim_memory_open(x->client, map->phys, ctx == NULL ? 0 : ctx->id, map->bytes,
+			      &x->reply.v[0]);
 	return res;
 }
 
 int sim_do_ipc_close(struct exchange *x)
 {
 	return sim_memory_close(&x->server->memory, x->client, x->request.a[0]);
+}
+
+int sim_do_pool_export(struct exchange *x)
+{
+	struct sim_export *export;
+
+	if (x->request.a[0] >= x->server->config.devices)
+		return SIM_INVALID_VALUE;
+	export = sim_export_new(x);
+	if (export == NULL)
+		return SIM_OUT_OF_MEMORY;
+	export->device = (unsigned)x->request.a[0];
+	export->client = x->client->id;
+	export->pool = x->request.a[1];
+	return SIM_OK;
+}
+
+int sim_do_pool_import(struct exchange *x)
+{
+	const struct sim_export *export = sim_export_find(x);
+
+	if (export == NULL || export->phys != NULL)
+		return SIM_INVALID_VALUE;
+	if (sim_is_lost(x, export->device))
+		return SIM_UNAVAILABLE;
+	x->reply.v[0] = export->device;
+	x->reply.v[1] = export->client;
+	x->reply.v[2] = export->pool;
+	return SIM_OK;
 }
 
 int sim_do_ipc_event_get(struct exchange *x)
@@ -133,21 +169,36 @@ int sim_do_sticky(struct exchange *x)
 	return SIM_OK;
 }
 
+/* Whether a client has a context or memory on a device. */
+static bool uses(const struct sim_client *client, unsigned device)
+{
+	const struct sim_dctx *ctx;
+	unsigned i;
+
+	for (ctx = client->contexts; ctx != NULL; ctx = ctx->next)
+		if (ctx->ctx.device == device)
+			return true;
+	for (i = 0; i < client->space.nmaps; i++)
+		if (client->space.maps[i].phys->device == device &&
+		    !client->space.maps[i].phys->host_memory)
+			return true;
+	for (i = 0; i < client->space.nhandles; i++)
+		if (client->space.handles[i].phys->device == device &&
+		    !client->space.handles[i].phys->host_memory)
+			return true;
+	return false;
+}
+
 static void device_lost(struct sim_server *server, unsigned device)
 {
 	struct sim_client *client;
 
 	server->lost |= 1u << device;
 	for (client = server->clients; client != NULL; client = client->next) {
-		const struct sim_dctx *ctx;
-
 		if (client->chan == NULL)
 			continue;
 		atomic_store(&client->chan->lost, server->lost);
-		for (ctx = client->contexts; ctx != NULL; ctx = ctx->next)
-			if (ctx->ctx.device == device)
-				break;
-		if (ctx != NULL)
+		if (uses(client, device))
 			sim_client_stick(client, SIM_UNAVAILABLE);
 	}
 }

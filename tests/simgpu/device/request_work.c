@@ -20,7 +20,7 @@ int sim_do_ctx_create(struct exchange *x)
 
 	if (x->request.a[0] >= x->server->config.devices)
 		return SIM_INVALID_VALUE;
-	if (x->server->lost & 1u << x->request.a[0])
+	if (sim_is_lost(x, x->request.a[0]))
 		return SIM_UNAVAILABLE;
 	ctx = sim_dctx_new(x->client, (unsigned)x->request.a[0]);
 	if (ctx == NULL) {

@@ -186,12 +186,16 @@ struct sim_client {
 	struct sim_client *next;
 };
 
-/* One exported physical handle: the read end tells when every copy has been closed. */
+/* A descriptor given out for a physical handle or for a pool: the read end tells when every
+ * copy has been closed. */
 struct sim_export {
 	int fd;
 	dev_t dev;
 	ino_t ino;
-	struct sim_phys *phys;
+	struct sim_phys *phys; /* NULL: a pool, of which the device knows only: */
+	uint32_t client;       /* whose it is, */
+	unsigned device;       /* where it allocates */
+	uint64_t pool;         /* and its number there */
 	struct sim_export *next;
 };
 

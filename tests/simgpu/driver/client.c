@@ -27,6 +27,8 @@
 #define ARENA_MOST (1024 * GIB)
 #define ARENA_LEAST (64 * GIB)
 #define CAUGHT_UP_NS 20000u /* a look at the device younger than this needs no kick */
+#define SILENT_NS 100000000u /* one that has not looked for so long may have gone */
+#define FIRST_FD 3	    /* those below are the application's standard streams */
 
 struct sim_state sim = {
 	.slow = 1,
@@ -71,11 +73,15 @@ static bool reserve_arena(void)
 	size_t bytes = instrumented() ? ARENA_MOST / 8 : ARENA_MOST;
 
 	for (; bytes >= ARENA_LEAST; bytes /= 2) {
-		void *base = mmap(NULL, bytes, PROT_NONE,
+		/* Where address space is limited, the program needs some as well. */
+		size_t spare = bytes > ARENA_LEAST ? bytes / 4 : 0;
+		char *base = mmap(NULL, bytes + spare, PROT_NONE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 		if (base == MAP_FAILED)
 			continue;
+		if (spare != 0)
+			munmap(base + bytes, spare);
 		madvise(base, bytes, MADV_DONTDUMP);
 		sim.arena_base = (uintptr_t)base;
 		sim.arena_bytes = bytes;
@@ -174,6 +180,21 @@ static CUresult map_channel(int fd, char *why, size_t why_bytes)
 	return CUDA_SUCCESS;
 }
 
+/* The same descriptor, moved if it has the number of a standard stream: a program that was
+ * started without those may write to them, and opens others there sooner or later. */
+static int above_standard_streams(int fd)
+{
+	int moved;
+
+	if (fd < 0 || fd >= FIRST_FD)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD);
+	if (moved < 0) /* none is left: better this one than none */
+		return fd;
+	close(fd);
+	return moved;
+}
+
 CUresult sim_client_start(char *why, size_t why_bytes)
 {
 	int fds[2] = { -1, -1 };
@@ -188,10 +209,11 @@ CUresult sim_client_start(char *why, size_t why_bytes)
 		res = hello_from_config(why, why_bytes);
 		return res == CUDA_SUCCESS ? sim_visible_init(why, why_bytes) : res;
 	}
-	sim.sock = sim_connect(NULL, 1, why, why_bytes);
+	sim.sock = above_standard_streams(sim_connect(NULL, 1, why, why_bytes));
 	if (sim.sock < 0)
 		return CUDA_ERROR_NO_DEVICE;
 	res = say_hello(fds, why, why_bytes);
+	fds[1] = above_standard_streams(fds[1]);
 	if (res == CUDA_SUCCESS)
 		res = sim_visible_init(why, why_bytes);
 	if (res == CUDA_SUCCESS)
@@ -316,11 +338,18 @@ void sim_kick_if_wanted(void)
 
 void sim_poll_kick(void)
 {
-	if (sim.chan != NULL &&
-	    sim_now_ns() - atomic_load_explicit(&sim.chan->caught_up_ns,
-						memory_order_acquire) >
-		    CAUGHT_UP_NS)
-		sim_kick();
+	uint64_t caught_up, now;
+
+	if (sim.chan == NULL)
+		return;
+	caught_up = atomic_load_explicit(&sim.chan->caught_up_ns, memory_order_acquire);
+	now = sim_now_ns();
+	if (now <= caught_up || now - caught_up <= CAUGHT_UP_NS)
+		return;
+	sim_kick();
+	/* It slept, or it will never look again: who only polls must learn of that too. */
+	if (now - caught_up > SILENT_NS && hung_up())
+		mark_gone();
 }
 
 void sim_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns)
@@ -330,7 +359,6 @@ void sim_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns)
 		.tv_nsec = (long)(timeout_ns % 1000000000u),
 	};
 
-	sim_kick();
 	if (syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, NULL, 0) != 0 &&
 	    errno == ETIMEDOUT && hung_up())
 		mark_gone();

@@ -30,9 +30,11 @@ void sim_client_stick(CUresult error);
 bool sim_slot_done(uint32_t slot, uint64_t seq);
 bool sim_slot_poll(uint32_t slot, uint64_t seq);
 CUresult sim_slot_wait(uint32_t slot, uint64_t seq);
-/* Sleeps until *word may have changed from value: at most timeout_ns, kicking first. */
+/* Sleeps until *word may have changed from value, at most timeout_ns; at the end of that
+ * looks whether the device process still lives. */
 void sim_futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);
-/* Kicks the device process unless it has simulated the last 20 us. */
+/* Kicks the device process unless it has simulated the last 20 us, and looks whether it
+ * still lives if it has not done so for long. */
 void sim_poll_kick(void);
 
 /* ---- init.c ---- */

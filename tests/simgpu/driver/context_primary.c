@@ -65,7 +65,6 @@ static void close_primary(struct sim_context *ctx)
 		ctx->limits[i] = 0;
 	ctx->cache_config = 0;
 	ctx->shared_config = 0;
-	ctx->peers = 0;
 	ctx->generation++;
 }
 

@@ -1,5 +1,5 @@
 /*
- * context_settings.c - what can be set on a context: limits, cache preferences, peers.
+ * context_settings.c - what can be set on a context: limits and cache preferences.
  *
  * Knows: defaults, bounds and which limits take device memory. Refuses to know: anything
  * that these settings would change in a kernel; the simulated ones have no stack, heap or
@@ -222,58 +222,5 @@ SIM_EXPORT CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest)
 		*least = SIM_PRIORITY_LEAST;
 	if (greatest != NULL)
 		*greatest = SIM_PRIORITY_GREATEST;
-	return CUDA_SUCCESS;
-}
-
-/* ---- peers ---- */
-
-/* The current context and a peer, which is another one. */
-static CUresult get_pair(CUcontext handle, struct sim_context **ctx,
-			 struct sim_context **peer)
-{
-	CUresult res = sim_need_context(ctx);
-
-	if (res == CUDA_SUCCESS)
-		res = sim_context_get(handle, peer);
-	if (res == CUDA_SUCCESS && *ctx == *peer)
-		res = CUDA_ERROR_INVALID_CONTEXT;
-	return res;
-}
-
-SIM_EXPORT CUresult cuCtxEnablePeerAccess(CUcontext peerContext, unsigned int flags)
-{
-	CUresult res = sim_enter(SIM_FN_cuCtxEnablePeerAccess);
-	struct sim_context *ctx, *peer;
-	uint64_t bit;
-
-	if (res != CUDA_SUCCESS)
-		return res;
-	if (flags != 0)
-		return CUDA_ERROR_INVALID_VALUE;
-	res = get_pair(peerContext, &ctx, &peer);
-	if (res != CUDA_SUCCESS)
-		return res;
-	if (ctx->device == peer->device)
-		return CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
-	bit = 1ull << peer->device;
-	if ((__atomic_fetch_or(&ctx->peers, bit, __ATOMIC_RELAXED) & bit) != 0)
-		return CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED;
-	return CUDA_SUCCESS;
-}
-
-SIM_EXPORT CUresult cuCtxDisablePeerAccess(CUcontext peerContext)
-{
-	CUresult res = sim_enter(SIM_FN_cuCtxDisablePeerAccess);
-	struct sim_context *ctx, *peer;
-	uint64_t bit;
-
-	if (res != CUDA_SUCCESS)
-		return res;
-	res = get_pair(peerContext, &ctx, &peer);
-	if (res != CUDA_SUCCESS)
-		return res;
-	bit = 1ull << peer->device;
-	if ((__atomic_fetch_and(&ctx->peers, ~bit, __ATOMIC_RELAXED) & bit) == 0)
-		return CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
 	return CUDA_SUCCESS;
 }

@@ -2,7 +2,8 @@
  * copy_entry.c - the names under which copies are called.
  *
  * Knows: which side of each call is host, device or array memory, and which default stream
- * and which waiting its name stands for. Refuses to know: how copies run (copy.c).
+ * and which waiting its name stands for. Refuses to know: how copies run (copy.c)
+ * and those between contexts (copy_peer.c).
  */
 #include "driver/copy.h"
 
@@ -38,26 +39,6 @@ static bool is_wanted(uint64_t addr, enum want want)
 	/* What the host can touch. */
 	return known ? alloc.kind == SIM_MEM_HOST || alloc.kind == SIM_MEM_MANAGED
 		     : !sim_is_device_address(addr);
-}
-
-static CUresult peer(struct how how, uint64_t dst, CUcontext dst_ctx, uint64_t src,
-		     CUcontext src_ctx, uint64_t bytes, CUstream handle)
-{
-	struct sim_rec_copy copy;
-	struct sim_stream *stream;
-	struct sim_context *ctx;
-	CUresult res = sim_enter(how.fn);
-
-	if (res == CUDA_SUCCESS)
-		res = sim_stream_get(handle, how.per_thread, &stream);
-	if (res == CUDA_SUCCESS)
-		res = sim_context_get(dst_ctx, &ctx);
-	if (res == CUDA_SUCCESS)
-		res = sim_context_get(src_ctx, &ctx);
-	if (res != CUDA_SUCCESS)
-		return res;
-	sim_copy_linear(&copy, dst, src, bytes);
-	return sim_copy(stream, &copy, how.sync);
 }
 
 /* The address of a byte of an array, all rows after each other. */
@@ -139,20 +120,6 @@ static CUresult copy_3d(struct how how, const CUDA_MEMCPY3D *in, CUstream handle
 		res = sim_stream_get(handle, how.per_thread, &stream);
 	if (res == CUDA_SUCCESS)
 		res = sim_copy_from_3d(in, &copy);
-	return res == CUDA_SUCCESS ? sim_copy(stream, &copy, how.sync) : res;
-}
-
-static CUresult copy_3d_peer(struct how how, const CUDA_MEMCPY3D_PEER *in,
-			     CUstream handle)
-{
-	struct sim_rec_copy copy;
-	struct sim_stream *stream;
-	CUresult res = sim_enter(how.fn);
-
-	if (res == CUDA_SUCCESS)
-		res = sim_stream_get(handle, how.per_thread, &stream);
-	if (res == CUDA_SUCCESS)
-		res = sim_copy_from_3d_peer(in, &copy);
 	return res == CUDA_SUCCESS ? sim_copy(stream, &copy, how.sync) : res;
 }
 
@@ -264,38 +231,6 @@ SIM_EXPORT CUresult cuMemcpyDtoDAsync_v2_ptsz(CUdeviceptr dstDevice,
 {
 	return linear(ASYNC_PTSZ(cuMemcpyDtoDAsync_v2_ptsz), dstDevice, DEVICE, srcDevice,
 		      DEVICE, ByteCount, hStream);
-}
-
-SIM_EXPORT CUresult cuMemcpyPeer(CUdeviceptr dstDevice, CUcontext dstContext,
-				 CUdeviceptr srcDevice, CUcontext srcContext,
-				 size_t ByteCount)
-{
-	return peer(SYNC(cuMemcpyPeer), dstDevice, dstContext, srcDevice, srcContext,
-		    ByteCount, NULL);
-}
-
-SIM_EXPORT CUresult cuMemcpyPeer_ptds(CUdeviceptr dstDevice, CUcontext dstContext,
-				      CUdeviceptr srcDevice, CUcontext srcContext,
-				      size_t ByteCount)
-{
-	return peer(SYNC_PTDS(cuMemcpyPeer_ptds), dstDevice, dstContext, srcDevice,
-		    srcContext, ByteCount, NULL);
-}
-
-SIM_EXPORT CUresult cuMemcpyPeerAsync(CUdeviceptr dstDevice, CUcontext dstContext,
-				      CUdeviceptr srcDevice, CUcontext srcContext,
-				      size_t ByteCount, CUstream hStream)
-{
-	return peer(ASYNC(cuMemcpyPeerAsync), dstDevice, dstContext, srcDevice,
-		    srcContext, ByteCount, hStream);
-}
-
-SIM_EXPORT CUresult cuMemcpyPeerAsync_ptsz(CUdeviceptr dstDevice, CUcontext dstContext,
-					   CUdeviceptr srcDevice, CUcontext srcContext,
-					   size_t ByteCount, CUstream hStream)
-{
-	return peer(ASYNC_PTSZ(cuMemcpyPeerAsync_ptsz), dstDevice, dstContext, srcDevice,
-		    srcContext, ByteCount, hStream);
 }
 
 /* ---- arrays ---- */
@@ -453,25 +388,4 @@ SIM_EXPORT CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *pCopy, CUstream hStr
 SIM_EXPORT CUresult cuMemcpy3DAsync_v2_ptsz(const CUDA_MEMCPY3D *pCopy, CUstream hStream)
 {
 	return copy_3d(ASYNC_PTSZ(cuMemcpy3DAsync_v2_ptsz), pCopy, hStream);
-}
-
-SIM_EXPORT CUresult cuMemcpy3DPeer(const CUDA_MEMCPY3D_PEER *pCopy)
-{
-	return copy_3d_peer(SYNC(cuMemcpy3DPeer), pCopy, NULL);
-}
-
-SIM_EXPORT CUresult cuMemcpy3DPeer_ptds(const CUDA_MEMCPY3D_PEER *pCopy)
-{
-	return copy_3d_peer(SYNC_PTDS(cuMemcpy3DPeer_ptds), pCopy, NULL);
-}
-
-SIM_EXPORT CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER *pCopy, CUstream hStream)
-{
-	return copy_3d_peer(ASYNC(cuMemcpy3DPeerAsync), pCopy, hStream);
-}
-
-SIM_EXPORT CUresult cuMemcpy3DPeerAsync_ptsz(const CUDA_MEMCPY3D_PEER *pCopy,
-					     CUstream hStream)
-{
-	return copy_3d_peer(ASYNC_PTSZ(cuMemcpy3DPeerAsync_ptsz), pCopy, hStream);
 }

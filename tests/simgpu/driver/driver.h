@@ -165,7 +165,6 @@ struct sim_context {
 	struct sim_stream *streams;  /* all of its streams, legacy first; under sim.lock */
 	pthread_key_t per_thread;    /* CU_STREAM_PER_THREAD of each thread */
 	bool has_per_thread;
-	uint64_t peers;        /* bit per device with peer access enabled */
 };
 
 /* The context current to the calling thread, or NULL. */

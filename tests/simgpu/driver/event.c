@@ -121,9 +121,25 @@ uint64_t sim_event_begin_record(struct sim_event *event)
 	return gen;
 }
 
-void sim_event_recorded(struct sim_event *event, struct sim_stream *stream, uint64_t gen,
-			uint64_t seq)
+uint64_t sim_event_begin_graph(struct sim_event *const *events, size_t count)
 {
+	uint64_t gen = 0;
+
+	pthread_mutex_lock(&event_lock);
+	for (size_t i = 0; i < count; i++)
+		if (slots[events[i]->slot].gen >= gen)
+			gen = slots[events[i]->slot].gen + 1;
+	for (size_t i = 0; i < count; i++)
+		slots[events[i]->slot].gen = gen;
+	pthread_mutex_unlock(&event_lock);
+	return gen;
+}
+
+static void recorded(struct sim_event *event, struct sim_stream *stream, uint64_t gen,
+		     uint64_t seq, bool by_graph)
+{
+	struct sim_event_full *full = (struct sim_event_full *)event;
+
 	pthread_mutex_lock(&event_lock);
 	/* Of two threads that record at once the later generation stands. */
 	if (gen >= event->gen) {
@@ -133,12 +149,25 @@ void sim_event_recorded(struct sim_event *event, struct sim_stream *stream, uint
 		event->stream_seq = seq;
 		event->recorded = true;
 		event->captured = false;
+		full->by_graph = by_graph;
 		slots[event->slot].stream_slot = stream->slot;
 		slots[event->slot].seq = seq;
 		if (sim.chan == NULL)
-			((struct sim_event_full *)event)->zero_time_ns = sim_now_ns();
+			full->zero_time_ns = sim_now_ns();
 	}
 	pthread_mutex_unlock(&event_lock);
+}
+
+void sim_event_recorded(struct sim_event *event, struct sim_stream *stream, uint64_t gen,
+			uint64_t seq)
+{
+	recorded(event, stream, gen, seq, false);
+}
+
+void sim_event_recorded_by_graph(struct sim_event *event, struct sim_stream *stream,
+				 uint64_t gen, uint64_t seq)
+{
+	recorded(event, stream, gen, seq, true);
 }
 
 static bool shared(const struct sim_event *event)
@@ -168,6 +197,8 @@ struct sim_event_mark sim_event_mark(struct sim_event *event)
 	mark = (struct sim_event_mark){
 		.recorded = event->recorded,
 		.captured = event->captured,
+		.by_graph = ((struct sim_event_full *)event)->by_graph,
+		.gen = event->gen,
 		.stream_slot = event->stream_slot,
 		.seq = event->stream_seq,
 		.time_ns = ((struct sim_event_full *)event)->zero_time_ns,
@@ -187,9 +218,20 @@ static bool pending_elsewhere(const struct sim_event *event)
 				    memory_order_acquire) == 0;
 }
 
+/* Whether the node of a graph has recorded the event: the stream is done only with all of
+ * the graph. */
+static bool recorded_in_graph(const struct sim_event *event,
+			      const struct sim_event_mark *mark)
+{
+	return mark->by_graph && sim.chan != NULL &&
+	       atomic_load_explicit(&sim.chan->events[event->slot].done_gen,
+				    memory_order_acquire) >= mark->gen;
+}
+
 bool sim_event_done(const struct sim_event *event, const struct sim_event_mark *mark)
 {
-	if (mark->recorded && !sim_slot_done(mark->stream_slot, mark->seq))
+	if (mark->recorded && !sim_slot_done(mark->stream_slot, mark->seq) &&
+	    !recorded_in_graph(event, mark))
 		return false;
 	return !pending_elsewhere(event);
 }
@@ -207,13 +249,14 @@ CUresult sim_event_wait(const struct sim_event *event, const struct sim_event_ma
 	CUresult res = CUDA_SUCCESS;
 	long pause_ns = POLL_FIRST_NS;
 
-	if (mark->recorded)
+	if (mark->recorded && !mark->by_graph)
 		res = sim_slot_wait(mark->stream_slot, mark->seq);
-	/* Nobody wakes this process for another's record: look now and then. */
-	while (res == CUDA_SUCCESS && pending_elsewhere(event)) {
+	/* Nobody wakes this process for another's record or for the node of a graph: look
+	 * now and then. */
+	while (res == CUDA_SUCCESS && !sim_event_done(event, mark)) {
 		const struct timespec pause = { .tv_nsec = pause_ns };
 
-		sim_kick();
+		sim_poll_kick();
 		nanosleep(&pause, NULL);
 		if (pause_ns < POLL_MOST_NS)
 			pause_ns *= 2;

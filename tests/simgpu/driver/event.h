@@ -12,13 +12,14 @@
 struct sim_event_full {
 	struct sim_event event;
 	uint64_t zero_time_ns; /* of the last record, in zero-cost mode */
+	bool by_graph;         /* a graph made the last record: before its stream says so */
 };
 
 /* The last record of an event as it stood at one instant. */
 struct sim_event_mark {
-	bool recorded, captured;
+	bool recorded, captured, by_graph;
 	uint32_t stream_slot;
-	uint64_t seq;
+	uint64_t seq, gen;
 	uint64_t time_ns; /* zero-cost mode only */
 };
 
@@ -30,10 +31,14 @@ void sim_event_free(struct sim_event *event);
 CUresult sim_event_get(CUevent handle, struct sim_event **event);
 
 /* Recording: takes the generation to submit (struct sim_rec_event.gen), and, after the
- * submission of that record, or of a graph that holds it, notes where it went. */
+ * submission of that record, notes where it went. */
 uint64_t sim_event_begin_record(struct sim_event *event);
 void sim_event_recorded(struct sim_event *event, struct sim_stream *stream, uint64_t gen,
 			uint64_t seq);
+/* The same for the events that a launch of a graph records, with one generation for all. */
+uint64_t sim_event_begin_graph(struct sim_event *const *events, size_t count);
+void sim_event_recorded_by_graph(struct sim_event *event, struct sim_stream *stream,
+				 uint64_t gen, uint64_t seq);
 
 /* What a wait for the event waits for: fills slot, flags and gen. False: nothing. */
 bool sim_event_target(struct sim_event *event, struct sim_rec_event *rec);

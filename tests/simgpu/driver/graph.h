@@ -245,17 +245,16 @@ struct sim_exec { /* CUgraphExec */
 	bool plain;	      /* no events, host functions or memory; never changes */
 	uint64_t flags;
 	struct sim_graph *graph; /* a private copy */
-	struct sim_graph
-		*source; /* under sim_graph_mutex; NULL once it has gone or if many
-	                             executable graphs may be made of it */
+	/* Under sim_graph_mutex; NULL once it has gone, or if many executable graphs may be
+	 * made of it. */
+	struct sim_graph *source;
 	struct sim_context *ctx;
 	bool dirty; /* what the device holds is out of date */
 	struct sim_lowered *lowered;
-	struct sim_mark last; /* the last launch, */
-	struct sim_mark
-		before; /* and the last of what the device held before `lowered` */
-	struct sim_event *
-		*events; /* that its nodes record; event_slots[i] while they live */
+	/* The last launch, and the last of what the device held before `lowered`. */
+	struct sim_mark last, before;
+	/* What its nodes record; event_slots[i] while they live. */
+	struct sim_event **events;
 	uint32_t *event_slots;
 	size_t nevents;
 	CUDA_HOST_NODE_PARAMS *hosts; /* zero-cost mode: called by each launch */

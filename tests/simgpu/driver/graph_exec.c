@@ -141,8 +141,8 @@ static CUresult prepare(struct sim_exec *exec)
 }
 
 /* Under exec->lock, after the submission, which may have failed. */
-static void launched(struct sim_exec *exec, struct sim_stream *stream, uint64_t seq,
-		     CUresult res)
+static void launched(struct sim_exec *exec, struct sim_stream *stream, uint64_t gen,
+		     uint64_t seq, CUresult res)
 {
 	const struct sim_mark mark = { stream->slot, seq };
 
@@ -152,8 +152,7 @@ static void launched(struct sim_exec *exec, struct sim_stream *stream, uint64_t 
 		return;
 	exec->last = mark;
 	for (size_t i = 0; i < exec->nevents && events_stand(exec); i++)
-		sim_event_recorded(exec->events[i], stream,
-				   sim_event_begin_record(exec->events[i]), seq);
+		sim_event_recorded_by_graph(exec->events[i], stream, gen, seq);
 }
 
 static CUresult launch_at_once(struct sim_exec *exec, struct sim_stream *stream)
@@ -165,7 +164,8 @@ static CUresult launch_at_once(struct sim_exec *exec, struct sim_stream *stream)
 	pthread_mutex_lock(&exec->lock);
 	res = prepare(exec);
 	if (res == CUDA_SUCCESS) {
-		launched(exec, stream, 0, res);
+		launched(exec, stream, sim_event_begin_graph(exec->events, exec->nevents),
+			 0, res);
 		nhosts = exec->nhosts;
 		hosts = malloc((nhosts + 1) * sizeof(*hosts));
 		if (hosts && nhosts)
@@ -195,17 +195,18 @@ static CUresult launch_now(struct sim_exec *exec, struct sim_stream *stream)
 	lowered = exec->lowered;
 	lowered->refs++;
 	before = exec->before;
+	rec.graph = lowered->id;
+	rec.gen = sim_event_begin_graph(exec->events, exec->nevents);
 	pthread_mutex_unlock(&exec->lock);
 	/* The device puts launches of one image in order; here it has another now. */
 	if (!sim_mark_done(&before) && before.slot != stream->slot)
 		res = sim_slot_wait(before.slot, before.seq);
-	rec.graph = lowered->id;
 	if (res == CUDA_SUCCESS)
 		res = sim_submit(stream, SIM_REC_GRAPH, &rec, sizeof(rec), NULL, 0, &seq);
 	pthread_mutex_lock(&exec->lock);
 	if (res == CUDA_SUCCESS)
 		lowered->mark = (struct sim_mark){ stream->slot, seq };
-	launched(exec, stream, seq, res);
+	launched(exec, stream, rec.gen, seq, res);
 	sim_lowered_unref(lowered);
 	pthread_mutex_unlock(&exec->lock);
 	return res;

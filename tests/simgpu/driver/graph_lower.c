@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "driver/event.h"
 #include "driver/launch.h"
 
 struct image {
@@ -138,13 +137,11 @@ static bool put_event(struct image *image, const struct sim_params *params,
 	if (!sim_object_check(event, SIM_T_EVENT))
 		return put_node(image, SIM_NODE_EMPTY, params, NULL, 0, deps, ndeps);
 	rec.slot = event->slot;
-	if (record) {
-		rec.gen = sim_event_begin_record(event);
-		if (!sim_exec_note_event(image->exec, event))
-			return false;
-	} else {
+	if (!record)
 		rec.flags = SIM_EF_EXTERNAL;
-	}
+	else if (!sim_exec_note_event(image->exec,
+				      event)) /* the generation comes with launches */
+		return false;
 	return put_node(image, record ? SIM_REC_EVENT_RECORD : SIM_REC_EVENT_WAIT, params,
 			&rec, sizeof(rec), deps, ndeps);
 }

@@ -15,7 +15,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "driver/capture.h"
@@ -162,15 +161,13 @@ static void fail_callbacks(CUresult error)
 	}
 }
 
-static long futex(_Atomic uint32_t *word, int op, uint32_t value,
-		  const struct timespec *timeout)
+static long futex(_Atomic uint32_t *word, int op, uint32_t value)
 {
-	return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
+	return syscall(SYS_futex, word, op, value, NULL, NULL, 0);
 }
 
 static void *serve(void *arg)
 {
-	static const struct timespec poll = { .tv_nsec = ERROR_POLL_NS };
 	struct sim_channel *chan = sim.chan;
 	uint32_t head = atomic_load_explicit(&chan->cb_head, memory_order_relaxed);
 
@@ -193,14 +190,14 @@ static void *serve(void *arg)
 			continue;
 		}
 		if (atomic_load_explicit(&outstanding, memory_order_relaxed) == 0) {
-			futex(&chan->cb_tail, FUTEX_WAIT, tail, NULL);
+			futex(&chan->cb_tail, FUTEX_WAIT, tail);
 			continue;
 		}
 		error = sim_client_error();
 		if (error != CUDA_SUCCESS)
 			fail_callbacks(error);
 		else
-			futex(&chan->cb_tail, FUTEX_WAIT, tail, &poll);
+			sim_futex_wait(&chan->cb_tail, tail, ERROR_POLL_NS);
 	}
 	return arg;
 }
@@ -263,7 +260,7 @@ static uint64_t add(struct entry entry)
 	pthread_mutex_unlock(&host_lock);
 	/* The thread may sleep without end: it has an error to look out for now. */
 	if (wake && sim.chan != NULL)
-		futex(&sim.chan->cb_tail, FUTEX_WAKE, 1, NULL);
+		futex(&sim.chan->cb_tail, FUTEX_WAKE, 1);
 	return token;
 }
 

@@ -358,7 +358,9 @@ static int read_attributes(struct cubin *cubin, const Elf64_Shdr *home,
 
 		at += 4;
 		if (format != FORMAT_SIZED) {
-			if (kernel && attribute == ATTR_PARAMS_SIZE)
+			/* Never less than where the parameters read so far end. */
+			if (kernel && attribute == ATTR_PARAMS_SIZE &&
+			    value > kernel->params_bytes)
 				kernel->params_bytes = value;
 			continue;
 		}

@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-	PARAMS_MAX_BYTES = 1 << 15, /* CUDA's own limit is 32764 */
+	PARAMS_MAX_BYTES = 32764, /* since PTX ISA 8.1 */
 	SHARED_MAX = 4096, /* each word of each body is compared with each of them */
 };
 

@@ -153,14 +153,33 @@ CUresult sim_enter_uninitialised(enum sim_fn fn)
 
 /* ---- cuInit ---- */
 
+/* Nobody forks while a thread initialises: the child would inherit half of it, and a lock
+ * that nobody there will ever give back. */
+static void before_fork(void)
+{
+	pthread_mutex_lock(&init_lock);
+}
+
+static void in_parent(void)
+{
+	pthread_mutex_unlock(&init_lock);
+}
+
 /* As with the real driver a child of fork() has no CUDA, and cannot initialise it. */
 static void in_child(void)
 {
+	pthread_mutex_unlock(&init_lock);
 	if (atomic_load_explicit(&sim.ready, memory_order_relaxed) == 0)
 		return;
 	atomic_store_explicit(&sim.ready, 0, memory_order_relaxed);
 	atomic_store_explicit(&sim.forked, 1, memory_order_relaxed);
 	atomic_store_explicit(&sim.slow, 1, memory_order_relaxed);
+}
+
+static void watch_forks(void)
+{
+	/* Fails when out of memory: then so does what comes next. */
+	pthread_atfork(before_fork, in_parent, in_child);
 }
 
 /* Under init_lock. */
@@ -173,11 +192,10 @@ static CUresult initialise(void)
 	sim.zero_cost = zero != NULL && zero[0] != '\0' && strcmp(zero, "0") != 0;
 	res = sim_client_start(why, sizeof(why));
 	if (res != CUDA_SUCCESS) {
-		fprintf(stderr, "simgpu: cuInit: %s\n", why);
+		if (why[0] != '\0')
+			fprintf(stderr, "simgpu: cuInit: %s\n", why);
 		return res;
 	}
-	if (pthread_atfork(NULL, NULL, in_child) != 0)
-		return CUDA_ERROR_OUT_OF_MEMORY;
 	if (sim.zero_cost && !any_cost && !log_calls && !sim_fault_any())
 		atomic_store_explicit(&sim.slow, 0, memory_order_relaxed);
 	/* With sim_enter_slow(): all of sim is set up. */
@@ -187,6 +205,7 @@ static CUresult initialise(void)
 
 SIM_EXPORT CUresult cuInit(unsigned int flags)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	CUresult res = sim_enter_uninitialised(SIM_FN_cuInit);
 
 	if (res != CUDA_SUCCESS)
@@ -197,6 +216,7 @@ SIM_EXPORT CUresult cuInit(unsigned int flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (atomic_load_explicit(&sim.ready, memory_order_acquire) != 0)
 		return sim_client_error();
+	pthread_once(&once, watch_forks);
 	pthread_mutex_lock(&init_lock);
 	if (atomic_load_explicit(&sim.ready, memory_order_relaxed) == 0)
 		res = initialise();

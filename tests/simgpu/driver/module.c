@@ -141,15 +141,22 @@ CUresult sim_module_new(struct sim_context *ctx, struct sim_code *code,
 
 void sim_module_delete(struct sim_module *module, bool device)
 {
-	struct sim_code *code = module->code;
 	struct sim_module **link = &modules;
+	struct sim_code *code;
 
+	pthread_mutex_lock(&sim_code_lock);
+	while (*link != NULL && *link != module)
+		link = &(*link)->next;
+	if (*link == NULL) { /* its context went at the same moment, and took it along */
+		pthread_mutex_unlock(&sim_code_lock);
+		return;
+	}
+	*link = module->next;
+	pthread_mutex_unlock(&sim_code_lock);
 	if (device)
 		release(module);
 	pthread_mutex_lock(&sim_code_lock);
-	while (*link != module)
-		link = &(*link)->next;
-	*link = module->next;
+	code = module->code;
 	for (unsigned i = 0; module->functions && i < code->entries_count; i++)
 		sim_kernel_delete(module->functions[i]);
 	for (size_t i = 0; module->refs && i < refs_of(code); i++)

@@ -104,10 +104,13 @@ void *sim_object_new(enum sim_type type, size_t bytes)
 void sim_object_delete(void *object)
 {
 	struct sim_object *freed = object;
-	struct slab *slab =
-		&slabs[atomic_load_explicit(&freed->live, memory_order_relaxed)];
+	uint32_t type = atomic_exchange_explicit(&freed->live, 0, memory_order_acq_rel);
+	struct slab *slab = &slabs[type];
 
-	atomic_store_explicit(&freed->live, 0, memory_order_release);
+	/* A program may destroy one thing in two threads at once: who comes second must not
+	 * put it into the list twice. */
+	if (type == 0)
+		return;
 	freed->next_free = NULL;
 	pthread_mutex_lock(&slabs_lock);
 	if (slab->newest != NULL)

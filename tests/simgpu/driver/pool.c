@@ -154,7 +154,10 @@ static void drop_chunk(struct sim_pool_chunk **at)
 
 	*at = chunk->next;
 	chunk->pool->reserved -= chunk->bytes;
-	sim_raw_free(chunk->addr, chunk->bytes, sim_pool_kind(chunk->pool));
+	if (chunk->id)
+		sim_rpc(SIM_RPC_IPC_CLOSE, (uint64_t[6]){ chunk->addr }, NULL, -1, NULL);
+	else
+		sim_raw_free(chunk->addr, chunk->bytes, sim_pool_kind(chunk->pool));
 	while (chunk->first) {
 		struct sim_pool_block *next = chunk->first->next;
 
@@ -168,6 +171,8 @@ void sim_pool_trim(struct sim_pool *pool, uint64_t keep_bytes)
 {
 	struct sim_pool_chunk **at = &pool->chunks;
 
+	if (sim_pool_keeps_all(pool))
+		return;
 	while (*at && pool->reserved > keep_bytes) {
 		if (pool->reserved - (*at)->bytes >= keep_bytes && is_empty(*at))
 			drop_chunk(at);
@@ -287,7 +292,7 @@ static void synchronised(struct sim_context *ctx)
 	pthread_mutex_lock(&sim_pool_lock);
 	for (struct sim_pool *pool = pools; pool; pool = next) {
 		next = pool->next;
-		if (!settle(pool))
+		if (!settle(pool) && !sim_pool_keeps_all(pool))
 			release_above(pool, pool->threshold);
 	}
 	pthread_mutex_unlock(&sim_pool_lock);
@@ -320,7 +325,7 @@ static struct sim_pool_block *grow(struct sim_pool *pool, uint64_t bytes)
 	}
 	/* What other pools of this process keep for later counts for less than this. */
 	for (struct sim_pool *other = pools; other; other = other->next)
-		if (other->device == pool->device)
+		if (other->device == pool->device && !sim_pool_keeps_all(other))
 			release_above(other, 0);
 	return add_chunk(pool, least);
 }
@@ -364,18 +369,46 @@ CUresult sim_pool_alloc(struct sim_pool *pool, uint64_t bytes,
 	return CUDA_SUCCESS;
 }
 
-void sim_pool_free_block(struct sim_pool_block *block, uint32_t slot, uint64_t seq)
+/* Takes an allocation out of the ranges, or, of one imported several times, one of these. */
+static struct sim_pool_block *take_block(CUdeviceptr addr)
 {
-	struct sim_pool *pool = block->chunk->pool;
+	struct sim_pool_block *block;
+	struct sim_alloc range;
 
-	block->used = false;
-	block->slot = slot;
-	block->seq = seq;
-	block->chunk->used_bytes -= block->bytes;
-	pool->used -= block->bytes;
-	pool->allocations--;
-	join(block, NULL);
-	if (block->prev)
-		join(block->prev, NULL);
-	settle(pool);
+	if (!sim_ranges_find(addr, &range) || range.base != addr ||
+	    range.origin != SIM_FROM_POOL)
+		return NULL;
+	block = range.owner;
+	range.owner = block->again;
+	if (block->again)
+		sim_ranges_update(&range);
+	else
+		sim_ranges_remove(addr, SIM_FROM_POOL, NULL);
+	return block;
+}
+
+CUresult sim_pool_free(CUdeviceptr addr, uint32_t slot, uint64_t seq)
+{
+	struct sim_pool_block *block;
+	struct sim_pool *pool;
+
+	pthread_mutex_lock(&sim_pool_lock);
+	block = take_block(addr);
+	if (block) {
+		pool = block->chunk->pool;
+		block->used = false;
+		block->slot = slot;
+		block->seq = seq;
+		block->chunk->used_bytes -= block->bytes;
+		pool->used -= block->bytes;
+		pool->allocations--;
+		if (!pool->exporter) {
+			join(block, NULL);
+			if (block->prev)
+				join(block->prev, NULL);
+		}
+		settle(pool);
+	}
+	pthread_mutex_unlock(&sim_pool_lock);
+	return block ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }

@@ -38,6 +38,8 @@ static CUresult alloc_async(enum sim_fn fn, bool per_thread, CUdeviceptr *dptr,
 		res = sim_pool_get(handle, &pool);
 	else
 		pool = sim_pool_current(stream->ctx->device);
+	if (res == CUDA_SUCCESS && pool && pool->exporter)
+		res = CUDA_ERROR_INVALID_VALUE; /* imported: has nothing to give */
 	if (res == CUDA_SUCCESS && !pool)
 		res = CUDA_ERROR_OUT_OF_MEMORY;
 	if (res == CUDA_SUCCESS) {
@@ -85,14 +87,7 @@ SIM_EXPORT CUresult cuMemAllocFromPoolAsync_ptsz(CUdeviceptr *dptr, size_t bytes
 
 CUresult sim_pool_free_now(const struct sim_alloc *alloc)
 {
-	struct sim_alloc gone;
-
-	if (!sim_ranges_remove(alloc->base, SIM_FROM_POOL, &gone))
-		return CUDA_ERROR_INVALID_VALUE;
-	pthread_mutex_lock(&sim_pool_lock);
-	sim_pool_free_block(gone.owner, 0, 0);
-	pthread_mutex_unlock(&sim_pool_lock);
-	return CUDA_SUCCESS;
+	return sim_pool_free(alloc->base, 0, 0);
 }
 
 /* cuMemFreeAsync of ordinary memory: it waits for the stream and frees. */
@@ -120,7 +115,7 @@ static CUresult free_async(enum sim_fn fn, bool per_thread, CUdeviceptr addr,
 	struct sim_stream *stream;
 	struct sim_alloc found;
 	uint64_t seq = 0;
-	CUresult res = sim_enter(fn);
+	CUresult freed, res = sim_enter(fn);
 
 	if (res == CUDA_SUCCESS)
 		res = sim_stream_get(hstream, per_thread, &stream);
@@ -136,16 +131,13 @@ static CUresult free_async(enum sim_fn fn, bool per_thread, CUdeviceptr addr,
 		return CUDA_SUCCESS;
 	if (found.origin == SIM_FROM_ALLOC)
 		return free_plain(&found, stream);
-	if (found.origin != SIM_FROM_POOL ||
-	    !sim_ranges_remove(addr, SIM_FROM_POOL, &found))
+	if (found.origin != SIM_FROM_POOL)
 		return CUDA_ERROR_INVALID_VALUE;
 	/* A marker rather than the last submission: the legacy stream stands behind others. */
 	if (!sim.zero_cost)
 		res = sim_submit(stream, SIM_REC_MARKER, NULL, 0, NULL, 0, &seq);
-	pthread_mutex_lock(&sim_pool_lock);
-	sim_pool_free_block(found.owner, stream->slot, res == CUDA_SUCCESS ? seq : 0);
-	pthread_mutex_unlock(&sim_pool_lock);
-	return res;
+	freed = sim_pool_free(addr, stream->slot, res == CUDA_SUCCESS ? seq : 0);
+	return res == CUDA_SUCCESS ? freed : res;
 }
 
 SIM_EXPORT CUresult cuMemFreeAsync(CUdeviceptr dptr, CUstream hStream)

@@ -2,8 +2,8 @@
  * pool_calls.c - making, configuring and choosing memory pools.
  *
  * Knows: properties, attributes, access, and the current pool of each device. Pools of host
- * memory can be made; managed pools, and sharing pools between processes, are not supported
- * (the export and import calls answer so).
+ * memory can be made; managed pools are not supported. Refuses to know: what other processes
+ * have of a pool (pool_share.c).
  */
 #include "driver/pool.h"
 
@@ -42,8 +42,12 @@ static CUresult check_props(const CUmemPoolProps *props)
 	}
 	switch (props->handleTypes) {
 	case CU_MEM_HANDLE_TYPE_NONE:
-	case CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR:
 		return CUDA_SUCCESS;
+	case CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR:
+		/* Sharing host memory is not simulated. */
+		return props->location.type == CU_MEM_LOCATION_TYPE_DEVICE
+			       ? CUDA_SUCCESS
+			       : CUDA_ERROR_NOT_SUPPORTED;
 	case CU_MEM_HANDLE_TYPE_FABRIC:
 		return CUDA_ERROR_NOT_PERMITTED; /* no IMEX channel */
 	default:
@@ -229,7 +233,7 @@ static CUresult check_access(const struct sim_pool *pool, const CUmemAccessDesc 
 		return CUDA_ERROR_INVALID_VALUE;
 	/* The device that has the memory cannot be shut out. */
 	if (pool->props.location.type == CU_MEM_LOCATION_TYPE_DEVICE &&
-	    (unsigned)desc->location.id == pool->device &&
+	    desc->location.id == pool->props.location.id &&
 	    desc->flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
 		return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;
@@ -309,7 +313,7 @@ static CUresult set_of_device(CUdevice device, CUmemoryPool handle)
 	pthread_mutex_lock(&sim_pool_lock);
 	res = sim_pool_get(handle, &pool);
 	if (res == CUDA_SUCCESS &&
-	    (pool->props.location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
+	    (pool->exporter || pool->props.location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
 	     pool->device != (unsigned)device))
 		res = CUDA_ERROR_INVALID_VALUE;
 	if (res == CUDA_SUCCESS)

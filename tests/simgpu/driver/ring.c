@@ -48,7 +48,6 @@ bool sim_slot_poll(uint32_t slot, uint64_t seq)
 CUresult sim_slot_wait(uint32_t slot, uint64_t seq)
 {
 	struct sim_stream_slot *s;
-	bool kicked = false;
 	CUresult res;
 
 	if (sim.chan == NULL)
@@ -78,9 +77,7 @@ CUresult sim_slot_wait(uint32_t slot, uint64_t seq)
 		if (slot_completed(slot) >= seq)
 			continue;
 		/* It may sleep for up to SIM_TICK_NS without knowing that we wait. */
-		if (!kicked)
-			sim_kick();
-		kicked = true;
+		sim_kick();
 		sim_futex_wait(&s->futex, woken, ALIVE_NS);
 	}
 }
@@ -94,8 +91,10 @@ static CUresult wait_for_room(uint64_t head)
 	atomic_store_explicit(&chan->ring_wait, 1, memory_order_relaxed);
 	/* With the device: it stores head, then loads ring_wait. */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&chan->head, memory_order_acquire) == head)
+	if (atomic_load_explicit(&chan->head, memory_order_acquire) == head) {
+		sim_kick();
 		sim_futex_wait(&chan->ring_futex, drained, ALIVE_NS);
+	}
 	return sim_client_error();
 }
 

@@ -119,11 +119,13 @@ static void prune(const struct sim_context *ctx)
 	}
 }
 
-/* Takes the stream out of its context, leaving a zombie if it has work. */
-static void unlink_stream(struct sim_stream *stream)
+/* Takes the stream out of its context, leaving a zombie if it has work. False if it was not
+ * there: another thread destroys it, or its context, at the same moment. */
+static bool unlink_stream(struct sim_stream *stream)
 {
 	struct sim_stream **at;
 	struct zombie *zombie = NULL;
+	bool found = false;
 
 	if (!sim_slot_done(stream->slot, submitted(stream)))
 		zombie = calloc(1, sizeof(*zombie));
@@ -132,9 +134,10 @@ static void unlink_stream(struct sim_stream *stream)
 	for (at = &stream->ctx->streams; *at != NULL; at = &(*at)->next)
 		if (*at == stream) {
 			*at = stream->next;
+			found = true;
 			break;
 		}
-	if (zombie != NULL) {
+	if (found && zombie != NULL) {
 		*zombie = (struct zombie){
 			.ctx = stream->ctx,
 			.slot = stream->slot,
@@ -143,15 +146,19 @@ static void unlink_stream(struct sim_stream *stream)
 			.next = zombies,
 		};
 		zombies = zombie;
+		zombie = NULL;
 	}
 	pthread_mutex_unlock(&sim.lock);
+	free(zombie);
+	return found;
 }
 
 void sim_stream_unmake(struct sim_stream *stream)
 {
 	const uint64_t a[6] = { stream->slot };
 
-	unlink_stream(stream);
+	if (!unlink_stream(stream))
+		return;
 	if (sim.chan != NULL)
 		sim_rpc(SIM_RPC_STREAM_DESTROY, a, NULL, -1, NULL);
 	sim_object_delete(stream);

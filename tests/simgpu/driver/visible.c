@@ -27,6 +27,7 @@ static const struct {
 	[SIM_RPC_MEM_INFO] = { 1, 0 },	  [SIM_RPC_MEM_RANGE] = { 0, 4 },
 	[SIM_RPC_PHYS_CREATE] = { 1, 0 }, [SIM_RPC_PHYS_INFO] = { 0, 2 },
 	[SIM_RPC_PHYS_IMPORT] = { 0, 3 }, [SIM_RPC_IPC_OPEN] = { 0, 3 },
+	[SIM_RPC_POOL_EXPORT] = { 1, 0 }, [SIM_RPC_POOL_IMPORT] = { 0, 1 },
 };
 
 /* ---- the variable ---- */
@@ -85,10 +86,11 @@ static unsigned read_list(const struct sim_hello *all, const char *list, char *w
 	const char *item = list;
 	unsigned count = 0;
 
-	snprintf(why, why_bytes,
-		 "CUDA_VISIBLE_DEVICES=\"%s\" leaves no device visible: its first entry is "
-		 "none of the %u there are",
-		 list, all->devices);
+	if (strcmp(list, "") != 0 && strcmp(list, "-1") != 0)
+		snprintf(why, why_bytes,
+			 "CUDA_VISIBLE_DEVICES=\"%s\" leaves no device visible: its first "
+			 "entry names none of the %u there are, or more than one",
+			 list, all->devices);
 	for (;;) {
 		const char *end = item + strcspn(item, ",");
 		size_t length = (size_t)(end - item);

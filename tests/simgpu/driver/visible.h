@@ -12,8 +12,8 @@
 #include "driver/driver.h"
 
 /* Reads the variable and reduces sim.hello, as the device process sent it, to the devices
- * that it leaves, in its order. CUDA_ERROR_NO_DEVICE with a sentence in why when that is
- * none. Called once per connection, before anything else here. */
+ * that it leaves, in its order. CUDA_ERROR_NO_DEVICE when that is none, with a sentence
+ * in why unless that is plainly what was asked for ("" or "-1"). Called once per connection, before anything else here. */
 CUresult sim_visible_init(char *why, size_t why_bytes);
 
 /* The device process's number of a device of this process. */

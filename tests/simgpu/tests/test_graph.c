@@ -271,6 +271,39 @@ static void an_event_is_pending_from_the_launch_to_its_node(void)
 	gate_free(&within);
 }
 
+static void a_graph_may_wait_for_the_event_that_it_records_itself(void)
+{
+	CUgraph graph = new_graph();
+	struct gate gate = gate_close(stream);
+	CUgraphNode wait, record;
+	CUgraphExec exec;
+	CUstream other;
+	CUevent event;
+
+	GPU_OK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+	GPU_OK(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+	GPU_OK(cuMemsetD32(data, 1, WORDS));
+	GPU_OK(cuStreamSynchronize(NULL)); /* not the gated stream */
+	GPU_OK(cuGraphAddEventWaitNode(&wait, graph, NULL, 0, event));
+	record = add_reduce(graph, wait, WORDS);
+	GPU_OK(cuGraphAddEventRecordNode(&record, graph, &record, 1, event));
+	exec = executable(graph);
+	for (int i = 0; i < 3; i++)
+		GPU_OK(cuGraphLaunch(exec, stream));
+	/* A wait is for the record of the last launch, although none has begun. */
+	GPU_OK(cuStreamWaitEvent(other, event, 0));
+	GPU_OK(cuMemcpyDtoHAsync(host, sum, 4, other));
+	gate_open(&gate);
+	GPU_OK(cuStreamSynchronize(other));
+	CU_ASSERT_EQUAL(host[0], 3 * WORDS);
+	GPU_OK(cuStreamSynchronize(stream));
+	GPU_OK(cuGraphExecDestroy(exec));
+	GPU_OK(cuGraphDestroy(graph));
+	GPU_OK(cuEventDestroy(event));
+	GPU_OK(cuStreamDestroy(other));
+	gate_free(&gate);
+}
+
 /* ---- graphs in graphs ---- */
 
 static void a_child_graph_runs_as_one_node(void)
@@ -813,6 +846,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(memory_operations_wait_and_write),
 		UNIT_TEST(event_nodes_record_and_wait),
 		UNIT_TEST(an_event_is_pending_from_the_launch_to_its_node),
+		UNIT_TEST(a_graph_may_wait_for_the_event_that_it_records_itself),
 		UNIT_TEST(a_child_graph_runs_as_one_node),
 		UNIT_TEST(an_if_node_runs_the_body_that_its_condition_says),
 		UNIT_TEST(a_kernel_sets_the_condition_of_a_later_node),

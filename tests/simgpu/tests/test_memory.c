@@ -420,6 +420,33 @@ static void asking_for_several_attributes_never_fails_on_strange_addresses(void)
 	IS(CUDA_ERROR_INVALID_VALUE, cuPointerGetAttributes(3, NULL, data, ptr));
 }
 
+static void there_is_no_dma_buf_to_any_range(void)
+{
+	const CUmemRangeHandleType dma_buf = CU_MEM_RANGE_HANDLE_TYPE_DMA_BUF_FD;
+	int supported = 1, fd = -2;
+	CUdeviceptr ptr;
+
+	OK(cuDeviceGetAttribute(&supported, CU_DEVICE_ATTRIBUTE_DMA_BUF_SUPPORTED, 0));
+	CU_ASSERT_EQUAL(supported, 0);
+	OK(cuMemAlloc(&ptr, MIB(2)));
+	IS(CUDA_ERROR_NOT_SUPPORTED,
+	   cuMemGetHandleForAddressRange(&fd, ptr, MIB(2), dma_buf, 0));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuMemGetHandleForAddressRange(NULL, ptr, MIB(2), dma_buf, 0));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuMemGetHandleForAddressRange(&fd, ptr + 512, MIB(1), dma_buf, 0));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuMemGetHandleForAddressRange(&fd, ptr, 1000, dma_buf, 0));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuMemGetHandleForAddressRange(&fd, ptr, MIB(2) + 4096, dma_buf, 0));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuMemGetHandleForAddressRange(&fd, ptr, MIB(2), dma_buf, 2));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuMemGetHandleForAddressRange(&fd, ptr, MIB(2), (CUmemRangeHandleType)0, 0));
+	CU_ASSERT_EQUAL(fd, -2);
+	OK(cuMemFree(ptr));
+}
+
 const struct unit_suite unit_suite = {
 	.name = "linear memory",
 	.init = begin,
@@ -441,5 +468,6 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(advice_and_prefetches_are_remembered),
 		UNIT_TEST(pointers_know_what_they_are),
 		UNIT_TEST(asking_for_several_attributes_never_fails_on_strange_addresses),
+		UNIT_TEST(there_is_no_dma_buf_to_any_range),
 	},
 };

@@ -71,10 +71,11 @@ static struct simgpu_client own_books(void)
 {
 	struct simgpu_truth *truth = truth_now();
 	const struct simgpu_client *row = simgpu_find(truth, getpid());
-	struct simgpu_client books;
+	struct simgpu_client books = { 0 };
 
-	CU_ASSERT_PTR_NOT_NULL_FATAL(row);
-	books = *row;
+	CU_ASSERT_PTR_NOT_NULL(row);
+	if (row)
+		books = *row;
 	simgpu_free(truth);
 	return books;
 }
