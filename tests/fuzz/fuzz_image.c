@@ -1,6 +1,6 @@
 /*
  * fuzz_image.c - code images of any content, of known size: no crash, no read past the
- * end, no leak, and a sentence for every refusal.
+ * end, no leak, a sentence for every refusal, and parameters that lie in their buffer.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,6 +9,15 @@
 #include "driver/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Launches copy arguments to where the image says they lie. */
+static void check_parameters(const struct sim_image_entry *entry)
+{
+	for (unsigned i = 0; i < entry->params_count; i++)
+		if (entry->params[i].offset_bytes + (uint64_t)entry->params[i].size_bytes >
+		    entry->params_bytes)
+			abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -24,6 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if ((result == SIM_IMAGE_OK) != (image != NULL) ||
 	    (result != SIM_IMAGE_OK && !why[0]))
 		abort();
+	for (size_t i = 0; image && i < image->entries_count; i++)
+		check_parameters(&image->entries[i]);
 	sim_image_free(image);
 	return 0;
 }

@@ -70,6 +70,8 @@ static void let_pass(struct fuzz *f, struct input *in)
 	/* Now and then the device has no patience at all. */
 	clock_step(how % 8 == 0 ? 10000000 : 0);
 	pass_ns(f->device.server, (uint64_t)how * 2000);
+	sim_server_want_kicks(f->device.server,
+			      sim_server_deadline(f->device.server) == SIM_NEVER);
 	clock_step(0);
 }
 

@@ -97,6 +97,16 @@ static void on_dropped(void *arg, struct sim_op *op)
 	forget(world, job);
 }
 
+static bool on_enough(void *arg)
+{
+	struct world *world = arg;
+
+	if (!world->stops)
+		return false;
+	world->stops = world->stops * 6364136223846793005u + 1442695040888963407u;
+	return world->stops >> 61 == 0;
+}
+
 /* --- building a world ---------------------------------------------------------------- */
 
 struct sim_engine_calls world_calls(struct world *world)
@@ -108,6 +118,7 @@ struct sim_engine_calls world_calls(struct world *world)
 		.begin = on_begin,
 		.done = on_done,
 		.dropped = on_dropped,
+		.enough = on_enough,
 		.arg = world,
 	};
 
@@ -217,9 +228,9 @@ void check_books(struct world *world)
 	CU_ASSERT_EQUAL(kernel_ns, world->kernel_ns);
 }
 
-void run_for(struct world *world, uint64_t ns)
+bool run_for(struct world *world, uint64_t ns)
 {
-	sim_engine_advance(world->engine, sim_engine_now(world->engine) + ns);
+	return sim_engine_advance(world->engine, sim_engine_now(world->engine) + ns);
 }
 
 void close_world(struct world *world)

@@ -32,6 +32,7 @@ struct world {
 	uint64_t gone_gpu_ns[SIM_MAX_DEVICES]; /* of removed contexts */
 	uint64_t kernel_ns; /* executed by kernels that ended or died */
 	unsigned finished;
+	uint64_t stops; /* advances stop by chance, which begins with this; 0: never */
 };
 
 struct job {
@@ -69,7 +70,8 @@ void forget(struct world *world, struct job *job);
 /* For job->then of an EXTERNAL one. */
 void complete_itself(struct world *world, struct job *job);
 
-void run_for(struct world *world, uint64_t ns);
+/* Advances once; false if it was stopped on its way. */
+bool run_for(struct world *world, uint64_t ns);
 /* Since the world began; a job's times are so, too. */
 uint64_t elapsed(const struct world *world);
 uint64_t started(const struct world *world, unsigned id);

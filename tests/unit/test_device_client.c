@@ -395,6 +395,8 @@ static void a_wait_ends_when_another_process_writes_what_they_share(void)
 
 static void a_wait_ends_when_a_counting_kernel_gets_there(void)
 {
+	struct sim_rec_value at_least = { .value = 8, .bytes = 4, .compare = SIM_CMP_GEQ };
+
 	publish_kernel(stream, SIM_K_COUNT, (const uint64_t[4]){ memory, 1000, 1000 * US });
 	publish_kernel(second, SIM_K_SPIN_WORD, (const uint64_t[4]){ memory, 3 });
 	for (int i = 0; i < 3; i++) {
@@ -403,6 +405,11 @@ static void a_wait_ends_when_a_counting_kernel_gets_there(void)
 	}
 	CU_ASSERT_EQUAL(word_at(memory), 3);
 	CU_ASSERT_EQUAL(completed(second), 1);
+	at_least.addr = memory;
+	publish(client, second, SIM_REC_WAIT_VALUE, &at_least, sizeof(at_least));
+	pass_ns(server, 10 * MS);
+	CU_ASSERT_EQUAL(word_at(memory), 13);
+	CU_ASSERT_EQUAL(completed(second), 2);
 }
 
 /* ---- pace ---- */

@@ -291,7 +291,7 @@ static void contexts_do_not_share_chunks(void)
 static void small_blocks_are_aligned_as_asked_in_a_crowded_chunk(void)
 {
 	for (uint64_t align = 512; align < MIB; align *= 2)
-		for (unsigned before = 0; before < 200; before += 7) {
+		for (unsigned before = 0; before < 200; before += 16) {
 			uint64_t va;
 
 			for (unsigned i = 0; i < before; i++)

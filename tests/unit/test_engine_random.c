@@ -89,6 +89,7 @@ static void books_balance_whatever_happens(void)
 		struct world w;
 
 		open_random(&w, devices, &rnd);
+		w.stops = seed % 2; /* contexts leave in the middle of an instant, too */
 		for (int step = 0; step < 150; step++) {
 			unsigned i = (unsigned)random_below(&rnd, CONTEXTS);
 
@@ -191,6 +192,37 @@ static void one_long_advance_equals_many_short_ones(void)
 	}
 	/* Most of the operations, for an unlucky word can hold up a world. */
 	CU_ASSERT_TRUE(finished > 60 * 100);
+}
+
+static void an_advance_that_is_stopped_goes_on_as_if_it_had_not_been(void)
+{
+	unsigned stopped = 0;
+
+	for (uint64_t seed = 1; seed <= 60; seed++) {
+		uint32_t words[2][8] = { { 0 } };
+		struct world w[2];
+
+		for (int i = 0; i < 2; i++)
+			fill_world(&w[i], seed, words[i]);
+		w[1].stops = seed;
+		CU_ASSERT_TRUE(run_for(&w[0], 300 * MS));
+		while (!sim_engine_advance(w[1].engine, w[1].start_ns + 300 * MS)) {
+			check_books(&w[1]);
+			stopped++;
+		}
+		for (unsigned i = 0; i < w[0].njobs; i++) {
+			CU_ASSERT_EQUAL(w[0].records[i].start_ns,
+					w[1].records[i].start_ns);
+			CU_ASSERT_EQUAL(w[0].records[i].end_ns, w[1].records[i].end_ns);
+		}
+		for (unsigned i = 0; i < 6; i++)
+			CU_ASSERT_EQUAL(memcmp(&w[0].ctx[i].stats, &w[1].ctx[i].stats,
+					       sizeof(w[0].ctx[i].stats)),
+					0);
+		close_world(&w[0]);
+		close_world(&w[1]);
+	}
+	CU_ASSERT_TRUE(stopped > 60 * 10);
 }
 
 /* The model of engine.h once more: kernels only, a nanosecond at a time, and nothing but
@@ -464,6 +496,7 @@ const struct unit_suite unit_suite = {
 		{
 			UNIT_TEST(books_balance_whatever_happens),
 			UNIT_TEST(one_long_advance_equals_many_short_ones),
+		UNIT_TEST(an_advance_that_is_stopped_goes_on_as_if_it_had_not_been),
 			UNIT_TEST(a_naive_model_ends_every_kernel_at_the_same_nanosecond),
 			UNIT_TEST(configurations_out_of_range_are_refused),
 			UNIT_TEST(fifty_thousand_kernels_are_simulated_in_one_advance),

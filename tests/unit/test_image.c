@@ -527,7 +527,22 @@ static void a_cubin_cut_anywhere_is_refused(void)
 	}
 }
 
-static void a_damaged_byte_never_leads_outside_the_file(void)
+/* Launches copy arguments to where the image says they lie. */
+static bool parameters_lie_in_their_buffers(void)
+{
+	for (size_t i = 0; image && i < image->entries_count; i++)
+		for (unsigned k = 0; k < image->entries[i].params_count; k++) {
+			const struct sim_image_entry *entry = &image->entries[i];
+			const struct sim_image_param *param = &entry->params[k];
+
+			if (param->size_bytes > entry->params_bytes ||
+			    param->offset_bytes > entry->params_bytes - param->size_bytes)
+				return false;
+		}
+	return true;
+}
+
+static void a_damaged_byte_never_leads_outside_the_file_or_a_buffer(void)
 {
 	static const unsigned char values[] = { 0x00, 0x01, 0x7f, 0x80, 0xff };
 	static struct elf elf;
@@ -541,6 +556,7 @@ static void a_damaged_byte_never_leads_outside_the_file(void)
 			elf.bytes[at] = values[v];
 			result = parse_copy(elf.bytes, elf.size);
 			CU_ASSERT_EQUAL(result == SIM_IMAGE_OK, image != NULL);
+			CU_ASSERT(parameters_lie_in_their_buffers());
 			elf.bytes[at] = kept;
 		}
 }
@@ -769,7 +785,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(an_older_cubin_keeps_its_architecture_elsewhere),
 		UNIT_TEST(shared_memory_the_hardware_keeps_is_not_the_kernels),
 		UNIT_TEST(a_cubin_cut_anywhere_is_refused),
-		UNIT_TEST(a_damaged_byte_never_leads_outside_the_file),
+		UNIT_TEST(a_damaged_byte_never_leads_outside_the_file_or_a_buffer),
 		UNIT_TEST(a_section_that_takes_no_room_has_no_contents_to_read),
 		UNIT_TEST(an_elf_file_of_another_machine_is_refused),
 		UNIT_TEST(a_fat_binary_prefers_what_needs_no_unpacking),

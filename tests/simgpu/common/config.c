@@ -53,6 +53,8 @@ static const struct row rows[] = {
 	  COUNT, FIELD(concurrent), 1, 1024, 1 },
 	{ { "SIMGPU_CONTEXT", "256MiB", "device memory that each context takes" },
 	  BYTES, FIELD(context_bytes), 0, 4 * TIB, 1 },
+	{ { "SIMGPU_CODE", "0", "device memory that each loaded module takes beside its code" },
+	  BYTES, FIELD(code_bytes), 0, 4 * TIB, 1 },
 	{ { "SIMGPU_POOL_GRANULE", "32MiB", "stream-ordered pools grow in steps of this" },
 	  BYTES, FIELD(pool_granule_bytes), 64 * KIB, 4 * TIB, 1 },
 	{ { "SIMGPU_COPY_GBPS", "25", "copies between host and device, 10^9 bytes per second" },

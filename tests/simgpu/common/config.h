@@ -18,6 +18,7 @@ struct sim_config {
 	uint64_t switch_ns;         /* SIMGPU_SWITCH_US=100 */
 	unsigned concurrent;        /* SIMGPU_CONCURRENT=128 kernels of one context at once */
 	uint64_t context_bytes;     /* SIMGPU_CONTEXT=256MiB held by each context */
+	uint64_t code_bytes;         /* SIMGPU_CODE=0 held by each loaded module beside its code */
 	uint64_t pool_granule_bytes; /* SIMGPU_POOL_GRANULE=32MiB pools grow by this */
 	uint64_t copy_bytes_per_s;  /* SIMGPU_COPY_GBPS=25, host to device and back */
 	uint64_t device_bytes_per_s; /* SIMGPU_DEVICE_GBPS=1500, memset and device copies */

@@ -7,8 +7,8 @@
 void sim_uuid_make(unsigned char uuid[16], unsigned device)
 {
 	/* Version 8 (free form) of RFC 9562: "Sim", the device, "GPU". */
-	static const unsigned char base[16] = { 0x53, 0x69, 0x6d, 0x00, 0x47, 0x50,
-						0x80, 0x55, 0x80 };
+	static const unsigned char base[16] = { 0x53, 0x69, 0x6d, 0x00, 0x47,
+						0x50, 0x80, 0x55, 0x80 };
 
 	memcpy(uuid, base, sizeof(base));
 	uuid[3] = uuid[15] = (unsigned char)device;

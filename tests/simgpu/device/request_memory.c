@@ -273,7 +273,9 @@ int sim_do_code_load(struct exchange *x)
 		}
 		x->reply.v[1] = code->addr;
 	} else {
-		code->bytes = x->request.a[1];
+		if (__builtin_add_overflow(x->request.a[1], x->server->config.code_bytes,
+					   &code->bytes))
+			code->bytes = UINT64_MAX;
 		if (!sim_memory_take(&x->server->memory, ctx->ctx.device, client,
 				     code->bytes,
 				     &client->books.memory[ctx->ctx.device].code)) {

@@ -193,6 +193,7 @@ struct sim_stream {
 	uint64_t unique_id;
 	uint64_t submitted; /* last sequence; under sim.submit_lock, read with relaxed order
 	                       by the thread that waits for its own work */
+	bool gone; /* destroyed, alone or with its context; under sim.submit_lock */
 	_Atomic(struct sim_capture *) capture; /* non-NULL while capturing */
 	struct sim_stream *next; /* in its context */
 };

@@ -103,6 +103,27 @@ static void register_hook(void)
 	sim_context_on_destroy(context_gone);
 }
 
+/* Frees a module that is in no list. */
+static void discard(struct sim_module *module, bool device)
+{
+	struct sim_code *code = module->code;
+
+	if (device)
+		release(module);
+	pthread_mutex_lock(&sim_code_lock);
+	for (unsigned i = 0; module->functions && i < code->entries_count; i++)
+		sim_kernel_delete(module->functions[i]);
+	for (size_t i = 0; module->refs && i < refs_of(code); i++)
+		if (module->refs[i] != NULL)
+			sim_texref_delete(module->refs[i]);
+	free(module->functions);
+	free(module->globals);
+	free(module->refs);
+	sim_code_unref(code);
+	sim_object_delete(module);
+	pthread_mutex_unlock(&sim_code_lock);
+}
+
 CUresult sim_module_new(struct sim_context *ctx, struct sim_code *code,
 			struct sim_library *library, struct sim_module **made)
 {
@@ -119,22 +140,25 @@ CUresult sim_module_new(struct sim_context *ctx, struct sim_code *code,
 	module->functions = calloc(code->entries_count + 1, sizeof(struct sim_kernel *));
 	module->globals = calloc(code->globals_count + 1, sizeof(*module->globals));
 	module->refs = calloc(refs_of(code) + 1, sizeof(CUtexref));
-	pthread_mutex_lock(&sim_code_lock);
-	code->refs++;
-	module->next = modules;
-	modules = module;
 	res = module->functions && module->globals && module->refs
 		      ? CUDA_SUCCESS
 		      : CUDA_ERROR_OUT_OF_MEMORY;
+	pthread_mutex_lock(&sim_code_lock);
+	code->refs++;
 	if (res == CUDA_SUCCESS && sim_module_eager())
 		res = hold_code(module);
 	pthread_mutex_unlock(&sim_code_lock);
 	if (res == CUDA_SUCCESS)
 		res = sim_variables_make(module);
 	if (res != CUDA_SUCCESS) {
-		sim_module_delete(module, true);
+		discard(module, true);
 		return res;
 	}
+	/* Last: until now it is nobody else's to delete. */
+	pthread_mutex_lock(&sim_code_lock);
+	module->next = modules;
+	modules = module;
+	pthread_mutex_unlock(&sim_code_lock);
 	*made = module;
 	return CUDA_SUCCESS;
 }
@@ -142,7 +166,6 @@ CUresult sim_module_new(struct sim_context *ctx, struct sim_code *code,
 void sim_module_delete(struct sim_module *module, bool device)
 {
 	struct sim_module **link = &modules;
-	struct sim_code *code;
 
 	pthread_mutex_lock(&sim_code_lock);
 	while (*link != NULL && *link != module)
@@ -153,21 +176,7 @@ void sim_module_delete(struct sim_module *module, bool device)
 	}
 	*link = module->next;
 	pthread_mutex_unlock(&sim_code_lock);
-	if (device)
-		release(module);
-	pthread_mutex_lock(&sim_code_lock);
-	code = module->code;
-	for (unsigned i = 0; module->functions && i < code->entries_count; i++)
-		sim_kernel_delete(module->functions[i]);
-	for (size_t i = 0; module->refs && i < refs_of(code); i++)
-		if (module->refs[i] != NULL)
-			sim_texref_delete(module->refs[i]);
-	free(module->functions);
-	free(module->globals);
-	free(module->refs);
-	sim_code_unref(code);
-	sim_object_delete(module);
-	pthread_mutex_unlock(&sim_code_lock);
+	discard(module, device);
 }
 
 CUresult sim_module_function(struct sim_module *module, unsigned entry,

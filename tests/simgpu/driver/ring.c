@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "driver/launch.h"
+#include "driver/visible.h"
 
 /* Records keep to this, so that any room left at the end of the ring takes a PAD. */
 #define RECORD_ALIGN 32u
@@ -98,6 +99,13 @@ static CUresult wait_for_room(uint64_t head)
 	return sim_client_error();
 }
 
+/* For a thread that was about to submit when another took its stream away. */
+static CUresult gone(const struct sim_stream *stream)
+{
+	return sim_context_usable(stream->ctx) ? CUDA_ERROR_INVALID_HANDLE
+					       : CUDA_ERROR_CONTEXT_IS_DESTROYED;
+}
+
 /* Takes sim.submit_lock with room for a record of `bytes` and for its stream's queue, or
  * returns the client's error without it. */
 static CUresult lock_with_room(struct sim_stream *stream, size_t bytes)
@@ -112,6 +120,10 @@ static CUresult lock_with_room(struct sim_stream *stream, size_t bytes)
 		if (res != CUDA_SUCCESS)
 			return res;
 		pthread_mutex_lock(&sim.submit_lock);
+		if (stream->gone) {
+			pthread_mutex_unlock(&sim.submit_lock);
+			return gone(stream);
+		}
 		queued = stream->submitted - slot_completed(stream->slot);
 		tail = atomic_load_explicit(&chan->tail, memory_order_relaxed);
 		/* With the device: the bytes before head may be written again. */
@@ -164,7 +176,7 @@ CUresult sim_submit(struct sim_stream *stream, enum sim_record_kind kind,
 	record = (struct sim_record){
 		.bytes = (uint32_t)bytes,
 		.kind = (uint16_t)kind,
-		.device = (uint16_t)stream->ctx->device,
+		.device = (uint16_t)sim_visible_number(stream->ctx->device),
 		.stream = stream->slot,
 		.seq = stream->submitted + 1,
 	};

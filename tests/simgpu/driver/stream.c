@@ -153,12 +153,21 @@ static bool unlink_stream(struct sim_stream *stream)
 	return found;
 }
 
+/* Whoever submits to the stream from now on is refused: its slot may soon be another's. */
+static void close_stream(struct sim_stream *stream)
+{
+	pthread_mutex_lock(&sim.submit_lock);
+	stream->gone = true;
+	pthread_mutex_unlock(&sim.submit_lock);
+}
+
 void sim_stream_unmake(struct sim_stream *stream)
 {
 	const uint64_t a[6] = { stream->slot };
 
 	if (!unlink_stream(stream))
 		return;
+	close_stream(stream);
 	if (sim.chan != NULL)
 		sim_rpc(SIM_RPC_STREAM_DESTROY, a, NULL, -1, NULL);
 	sim_object_delete(stream);
@@ -180,6 +189,7 @@ void sim_stream_drop_context(struct sim_context *ctx)
 	while (stream != NULL) {
 		struct sim_stream *next = stream->next;
 
+		close_stream(stream);
 		sim_object_delete(stream);
 		stream = next;
 	}

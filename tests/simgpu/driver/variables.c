@@ -15,21 +15,25 @@
 
 #define ALIGN_BYTES 256u	  /* of every variable: what cuMemAlloc promises too */
 #define ONE_COPY_BYTES (1u << 20) /* up to here a block is written as a whole */
+#define TOO_LARGE_BYTES (1ull << 48) /* for any device; sums of it still fit 64 bits */
 
 static uint64_t room_of(const struct sim_image_global *variable)
 {
-	return variable->managed ? 0
-				 : (variable->size_bytes + ALIGN_BYTES - 1) /
-					   ALIGN_BYTES * ALIGN_BYTES;
+	if (variable->managed)
+		return 0;
+	if (variable->size_bytes > TOO_LARGE_BYTES)
+		return TOO_LARGE_BYTES;
+	return (variable->size_bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
 }
 
+/* No more than TOO_LARGE_BYTES, whatever the variables add up to. */
 static uint64_t block_bytes(const struct sim_code *code)
 {
 	uint64_t bytes = 0;
 
-	for (unsigned i = 0; i < code->globals_count; i++)
+	for (unsigned i = 0; i < code->globals_count && bytes < TOO_LARGE_BYTES; i++)
 		bytes += room_of(code->globals[i]);
-	return bytes;
+	return bytes < TOO_LARGE_BYTES ? bytes : TOO_LARGE_BYTES;
 }
 
 /* ---- places ---- */

@@ -87,10 +87,11 @@ static unsigned read_list(const struct sim_hello *all, const char *list, char *w
 	unsigned count = 0;
 
 	if (strcmp(list, "") != 0 && strcmp(list, "-1") != 0)
-		snprintf(why, why_bytes,
-			 "CUDA_VISIBLE_DEVICES=\"%s\" leaves no device visible: its first "
-			 "entry names none of the %u there are, or more than one",
-			 list, all->devices);
+		snprintf(
+			why, why_bytes,
+			"CUDA_VISIBLE_DEVICES=\"%s\" leaves no device visible: its first "
+			"entry names none of the %u there are, or more than one",
+			list, all->devices);
 	for (;;) {
 		const char *end = item + strcspn(item, ",");
 		size_t length = (size_t)(end - item);
@@ -104,10 +105,11 @@ static unsigned read_list(const struct sim_hello *all, const char *list, char *w
 		if (number == SIM_HIDDEN)
 			return count;
 		if (is_listed(number, count)) {
-			snprintf(why, why_bytes,
-				 "CUDA_VISIBLE_DEVICES=\"%s\" leaves no device visible: it "
-				 "names device %u twice",
-				 list, number);
+			snprintf(
+				why, why_bytes,
+				"CUDA_VISIBLE_DEVICES=\"%s\" leaves no device visible: it "
+				"names device %u twice",
+				list, number);
 			return 0;
 		}
 		numbers[count++] = number;

@@ -21,7 +21,7 @@
 #define CONTEXT_BYTES MIB(32)
 
 /* Runs body in a child with more variables, which must be 0 failures there. */
-#define IN_CHILD(body, ...)                                                          \
+#define IN_CHILD(body, ...) \
 	CU_ASSERT_EQUAL(child_run((body), (const char *const[]){ __VA_ARGS__ NULL }), 0)
 
 /* For struct unit_suite: starts the devices, and keeps them until the suite ends. */

@@ -65,7 +65,8 @@ static void identity(void)
 	CHECK(truth != NULL && truth->ndevices == DEVICES);
 	for (int i = 0; truth != NULL && i < DEVICES; i++) {
 		CHECK_IS(cuDeviceGetUuid_v2(&uuid, i), CUDA_SUCCESS);
-		CHECK(memcmp(uuid.bytes, truth->devices[i].uuid, sizeof(uuid.bytes)) == 0);
+		CHECK(memcmp(uuid.bytes, truth->devices[i].uuid, sizeof(uuid.bytes)) ==
+		      0);
 		CHECK_IS(cuDeviceTotalMem(&total, i), CUDA_SUCCESS);
 		CHECK(total == truth->devices[i].total_bytes);
 		CHECK_IS(cuDeviceGetPCIBusId(id[i], sizeof(id[i]), i), CUDA_SUCCESS);
@@ -619,15 +620,22 @@ static void contexts_of_different_devices_run_at_the_same_time(void)
 		second = truth_when(devices_monitor, has_turned, first);
 	worker_go(&worker);
 	CU_ASSERT_EQUAL(worker_end(&worker), 0);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(second);
+	if (second == NULL) {
+		CU_FAIL("there are no books to compare");
+		simgpu_free(first);
+		simgpu_free(before);
+		return;
+	}
 	passed_ns = second->now_ns - first->now_ns;
 	/* The first device goes from one context to the other and back, while the only one
 	 * of the second is never disturbed, and the third has nothing to do. */
 	CU_ASSERT_EQUAL(second->devices[0].idle_ns, first->devices[0].idle_ns);
 	CU_ASSERT(second->devices[0].switch_ns > first->devices[0].switch_ns);
-	CU_ASSERT_EQUAL(second->devices[1].busy_ns - first->devices[1].busy_ns, passed_ns);
+	CU_ASSERT_EQUAL(second->devices[1].busy_ns - first->devices[1].busy_ns,
+			passed_ns);
 	CU_ASSERT_EQUAL(second->devices[1].switches, first->devices[1].switches);
-	CU_ASSERT_EQUAL(second->devices[2].idle_ns - first->devices[2].idle_ns, passed_ns);
+	CU_ASSERT_EQUAL(second->devices[2].idle_ns - first->devices[2].idle_ns,
+			passed_ns);
 	simgpu_free(second);
 	simgpu_free(first);
 	simgpu_free(before);
@@ -637,8 +645,8 @@ static void the_books_of_every_device_add_up(void)
 {
 	struct simgpu_truth *truth = simgpu_truth(devices_monitor);
 
-	CU_ASSERT_PTR_NOT_NULL_FATAL(truth);
-	for (unsigned d = 0; d < DEVICES; d++) {
+	CU_ASSERT_PTR_NOT_NULL(truth);
+	for (unsigned d = 0; truth != NULL && d < DEVICES; d++) {
 		const struct simgpu_device *device = &truth->devices[d];
 		uint64_t contexts_ns = 0, clients_ns = 0;
 
@@ -800,7 +808,8 @@ static void limited(void)
 	CHECK_IS(cuMemAlloc(&at, 1), CUDA_ERROR_OUT_OF_MEMORY);
 	CHECK_IS(cuMemCreate(&handle, PAGE, &prop, 0), CUDA_ERROR_OUT_OF_MEMORY);
 	CHECK_IS(cuMemAllocAsync(&at, 1, NULL), CUDA_ERROR_OUT_OF_MEMORY);
-	CHECK_IS(cuMemAllocManaged(&at, 1, CU_MEM_ATTACH_GLOBAL), CUDA_ERROR_OUT_OF_MEMORY);
+	CHECK_IS(cuMemAllocManaged(&at, 1, CU_MEM_ATTACH_GLOBAL),
+		 CUDA_ERROR_OUT_OF_MEMORY);
 	CHECK_IS(cuCtxCreate(&more, NULL, 0, 1), CUDA_ERROR_OUT_OF_MEMORY);
 	/* Small ones share a page: one more fits as long as the page has room. */
 	CHECK_IS(cuMemFree(odd), CUDA_SUCCESS);
@@ -834,9 +843,8 @@ static void a_limit_per_client_refuses_at_the_byte_and_only_there(void)
 {
 	struct worker worker;
 
-	CU_ASSERT_EQUAL(simgpu_set_memory_limit(devices_monitor, 1,
-						CONTEXT_BYTES + 8 * PAGE),
-			0);
+	CU_ASSERT_EQUAL(
+		simgpu_set_memory_limit(devices_monitor, 1, CONTEXT_BYTES + 8 * PAGE), 0);
 	worker = worker_start(hold_the_limit);
 	worker_await(&worker);
 	/* Beside another client that has all it may. */

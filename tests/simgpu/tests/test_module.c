@@ -6,6 +6,7 @@
  */
 #include <elf.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -133,6 +134,68 @@ static void a_cubin_runs_on_its_major_architecture_alone(void)
 	OK(load_cubin(90));
 	IS(CUDA_ERROR_NO_BINARY_FOR_GPU, load_cubin(80));
 	IS(CUDA_ERROR_NO_BINARY_FOR_GPU, load_cubin(100));
+}
+
+/* A cubin with a variable of `bytes` and, behind it, an initialised one of four bytes. */
+static CUresult load_variables(CUmodule *module, uint64_t bytes)
+{
+	static const char names[] = "\0.nv.global\0.nv.global.init\0large\0small";
+	enum { NAMES, SYMBOLS, LARGE, SMALL, SECTIONS };
+	struct {
+		Elf64_Ehdr head;
+		Elf64_Shdr sections[SECTIONS];
+		Elf64_Sym symbols[2];
+		uint32_t small;
+		char names[sizeof(names)];
+	} cubin = {
+		.head = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB },
+			  .e_machine = 190, /* CUDA */
+			  .e_flags = 90,
+			  .e_shentsize = sizeof(Elf64_Shdr),
+			  .e_shoff = sizeof(Elf64_Ehdr),
+			  .e_shnum = SECTIONS },
+		.symbols = { { 28, ELF64_ST_INFO(STB_GLOBAL, STT_OBJECT), 0, LARGE, 0,
+			       bytes },
+			     { 34, ELF64_ST_INFO(STB_GLOBAL, STT_OBJECT), 0, SMALL, 0,
+			       sizeof(uint32_t) } },
+		.small = 5,
+	};
+
+	memcpy(cubin.names, names, sizeof(names));
+	cubin.sections[NAMES].sh_type = SHT_STRTAB;
+	cubin.sections[NAMES].sh_offset = offsetof(__typeof__(cubin), names);
+	cubin.sections[NAMES].sh_size = sizeof(names);
+	cubin.sections[SYMBOLS].sh_type = SHT_SYMTAB;
+	cubin.sections[SYMBOLS].sh_offset = offsetof(__typeof__(cubin), symbols);
+	cubin.sections[SYMBOLS].sh_size = sizeof(cubin.symbols);
+	cubin.sections[LARGE].sh_name = 1;
+	cubin.sections[LARGE].sh_type = SHT_NOBITS;
+	cubin.sections[LARGE].sh_size = bytes;
+	cubin.sections[SMALL].sh_name = 12;
+	cubin.sections[SMALL].sh_type = SHT_PROGBITS;
+	cubin.sections[SMALL].sh_offset = offsetof(__typeof__(cubin), small);
+	cubin.sections[SMALL].sh_size = sizeof(cubin.small);
+	return cuModuleLoadData(module, &cubin);
+}
+
+static void variables_of_any_size_are_held_or_refused(void)
+{
+	static const uint64_t sizes[] = { 1ull << 40, 1ull << 63, UINT64_MAX - 1023,
+					  UINT64_MAX - 511, UINT64_MAX - 255,
+					  UINT64_MAX };
+	struct simgpu_bytes before = held();
+	CUmodule module = NULL;
+	CUdeviceptr small = 0;
+	uint32_t value = 0;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		IS(CUDA_ERROR_OUT_OF_MEMORY, load_variables(&module, sizes[i]));
+	OK(load_variables(&module, 4096));
+	OK(cuModuleGetGlobal(&small, NULL, module, "small"));
+	OK(cuMemcpyDtoH(&value, small, sizeof(value)));
+	CU_ASSERT_EQUAL(value, 5);
+	OK(cuModuleUnload(module));
+	CU_ASSERT_EQUAL(held().code, before.code);
 }
 
 static void dead_and_invented_handles_are_refused(void)
@@ -532,6 +595,44 @@ static void threads_load_launch_and_unload_at_once(void)
 	CU_ASSERT_EQUAL(held().code, before.code);
 }
 
+/* Loads and unloads in the current context until that has gone. */
+static void *load_until_gone(void *own)
+{
+	CUmodule module;
+	CUresult res = cuCtxSetCurrent(own);
+
+	while (res == CUDA_SUCCESS) {
+		res = cuModuleLoadData(&module, PTX_ALL);
+		if (res == CUDA_SUCCESS)
+			res = cuModuleUnload(module);
+	}
+	return (void *)(intptr_t)res;
+}
+
+static void a_context_may_go_while_its_modules_are_unloaded(void)
+{
+	struct simgpu_bytes before = held();
+	pthread_t threads[THREADS];
+	CUcontext own = NULL;
+	void *result;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		MUST(cuCtxCreate(&own, NULL, 0, 0));
+		for (int i = 0; i < THREADS; i++)
+			CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL,
+							     load_until_gone, own),
+					      0);
+		OK(cuCtxDestroy(own));
+		for (int i = 0; i < THREADS; i++) {
+			pthread_join(threads[i], &result);
+			CU_ASSERT_NOT_EQUAL((intptr_t)result, CUDA_SUCCESS);
+		}
+	}
+	OK(cuCtxSetCurrent(ctx));
+	CU_ASSERT_EQUAL(held().code, before.code);
+	OK(cuCtxSynchronize());
+}
+
 const struct unit_suite unit_suite = {
 	.name = "modules",
 	.init = open_all,
@@ -541,6 +642,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(parameters_are_told_with_offset_and_size),
 		UNIT_TEST(what_is_no_code_is_refused_with_the_documented_errors),
 		UNIT_TEST(a_cubin_runs_on_its_major_architecture_alone),
+		UNIT_TEST(variables_of_any_size_are_held_or_refused),
 		UNIT_TEST(dead_and_invented_handles_are_refused),
 		UNIT_TEST(variables_have_their_initial_values_each_time),
 		UNIT_TEST(a_kernel_writes_a_variable),
@@ -559,5 +661,6 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_module_is_loaded_from_a_file),
 		UNIT_TEST(compiler_logs_are_answered),
 		UNIT_TEST(threads_load_launch_and_unload_at_once),
+		UNIT_TEST(a_context_may_go_while_its_modules_are_unloaded),
 	},
 };

@@ -545,6 +545,14 @@ static void misuse_imports(struct worker *self)
 		if (cuMemPoolImportPointer(&ptr, imported, &bad) == CUDA_SUCCESS)
 			WORKER_OK(cuMemFree(ptr));
 	}
+	for (size_t bytes = 8; bytes <= sizeof(letter.small); bytes += 8) {
+		CUipcMemHandle legacy = { { 0 } };
+
+		memcpy(&legacy, &letter.small, bytes);
+		WORKER_IS(cuIpcOpenMemHandle(&ptr, legacy,
+					     CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS),
+			  CUDA_ERROR_INVALID_HANDLE);
+	}
 	memset(&bad, 0xff, sizeof(bad));
 	REFUSED(cuMemPoolImportPointer(&ptr, imported, &bad));
 	memset(&bad, 0, sizeof(bad));
@@ -605,8 +613,8 @@ static void import_own_pool(struct worker *self)
 {
 	struct shared s;
 	struct letter letter;
-	CUmemoryPool pool[2];
-	CUdeviceptr ptr[2];
+	CUmemoryPool pool[2], other;
+	CUdeviceptr ptr[2], wrong;
 
 	s = share_pool();
 	letter = receive_letter();
@@ -615,8 +623,17 @@ static void import_own_pool(struct worker *self)
 		WORKER_OK(cuMemPoolImportPointer(&ptr[i], pool[i], &letter.large));
 		REQUIRE(holds(ptr[i], LARGE, 2));
 	}
+	WORKER_OK(cuMemPoolCreate(&other, &shareable));
+	WORKER_OK(cuMemPoolExportToShareableHandle(
+		&letter.fd, other, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0));
+	WORKER_OK(cuMemPoolDestroy(other));
+	other = import_pool(letter.fd);
+	REFUSED(cuMemPoolImportPointer(&wrong, other, &letter.large));
+	WORKER_OK(cuMemPoolDestroy(other));
 	fill(s.large, LARGE, 5);
 	WORKER_OK(cuMemFree(ptr[0]));
+	REQUIRE(attribute(pool[0], CU_MEMPOOL_ATTR_USED_MEM_CURRENT) == 0);
+	REQUIRE(attribute(pool[1], CU_MEMPOOL_ATTR_USED_MEM_CURRENT) == LARGE);
 	WORKER_OK(cuMemPoolDestroy(pool[0]));
 	REQUIRE(holds(ptr[1], LARGE, 5));
 	WORKER_OK(cuMemFree(ptr[1]));

@@ -54,10 +54,10 @@ static void enumerate(void)
 		CHECK_IS(cuDeviceGetByPCIBusId(&device, id), CUDA_SUCCESS);
 		CHECK(device == i);
 	}
-	for (char d = '0'; d < '0' + DEVICES; d++) {
-		hidden[6] = (char)(d + 1);
+	for (int d = 0; d < DEVICES; d++) {
+		hidden[6] = (char)('1' + d);
 		CHECK_IS(cuDeviceGetByPCIBusId(&device, hidden),
-			 strchr(expected, d) != NULL ? CUDA_SUCCESS
+			 strchr(expected, '0' + d) != NULL ? CUDA_SUCCESS
 						     : CUDA_ERROR_INVALID_DEVICE);
 	}
 }
@@ -71,11 +71,11 @@ static void sees(const char *list, const char *devices)
 	snprintf(variable, sizeof(variable), "CUDA_VISIBLE_DEVICES=%s", list);
 	expected = devices;
 	for (int zero = 0; zero < 2; zero++) {
-		failed = child_run(enumerate, (const char *const[]){
-						      variable,
-						      zero ? "SIMGPU_ZERO_COST=1"
-							   : "SIMGPU_ZERO_COST=0",
-						      NULL });
+		failed = child_run(enumerate,
+				   (const char *const[]){ variable,
+							  zero ? "SIMGPU_ZERO_COST=1"
+							       : "SIMGPU_ZERO_COST=0",
+							  NULL });
 		if (failed != 0)
 			printf("      with %s\n", variable);
 		CU_ASSERT_EQUAL(failed, 0);
@@ -195,10 +195,10 @@ static void ordinals(void)
 	CHECK(devices_bytes(2).plain == BLOCK && devices_bytes(2).managed == BLOCK);
 	CHECK(ordinal_of(at) == 0 && ordinal_of(managed) == 0);
 	CHECK_IS(cuMemPrefetchAsync(managed, BLOCK, second, 0, NULL), CUDA_SUCCESS);
-	CHECK_IS(cuMemPrefetchAsync(managed, BLOCK,
-				    (CUmemLocation){ .type = CU_MEM_LOCATION_TYPE_DEVICE,
-						     .id = 2 },
-				    0, NULL),
+	CHECK_IS(cuMemPrefetchAsync(
+			 managed, BLOCK,
+			 (CUmemLocation){ .type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 2 },
+			 0, NULL),
 		 CUDA_ERROR_INVALID_DEVICE);
 
 	/* Ordinal 1 is device 0, in whatever way it is named. */
@@ -302,9 +302,8 @@ static void nvml_sees(void)
 		unsigned n = 4;
 
 		CHECK(NVML(nvmlDeviceGetHandleByIndex_v2)(i, &device) == NVML_SUCCESS);
-		CHECK(NVML(nvmlDeviceGetComputeRunningProcesses_v3)(device, &n,
-								    processes) ==
-		      NVML_SUCCESS);
+		CHECK(NVML(nvmlDeviceGetComputeRunningProcesses_v3)(
+			      device, &n, processes) == NVML_SUCCESS);
 		CHECK(n == (i == 2));
 		CHECK(n == 0 || processes[0].pid == (unsigned)seen_pid);
 	}
