@@ -9,7 +9,8 @@
 # Each gets a fresh state directory, so that no test sees another's simulated device, no
 # standard input, and TIMEOUT seconds (default 120; a script may say '# timeout: SECONDS'),
 # after which its process group is killed. A process that outlives its program by more than
-# LINGER seconds (default 10) is a failure, and is killed.
+# LINGER seconds (default 10) is a failure, and is killed. So is what a sanitizer reports in
+# any process of a test, the device process among them, whatever the test itself says.
 #
 # Environment: BUILD (the build directory), TIMEOUT, LINGER, FUZZ_SECONDS.
 # What the programs see: BUILD (absolute), SIMGPU_STATE, TMPDIR (a directory of their own) and
@@ -19,8 +20,7 @@ set -u
 BUILD=$(readlink -f "${BUILD:-build}")
 TIMEOUT=${TIMEOUT:-120}
 LINGER=${LINGER:-10}
-: "${UBSAN_OPTIONS:=print_stacktrace=1}" "${TSAN_OPTIONS:=second_deadlock_stack=1}"
-export BUILD UBSAN_OPTIONS TSAN_OPTIONS
+export BUILD
 
 logs=$BUILD/log
 mkdir -p "$logs"
@@ -48,6 +48,13 @@ ending() {
 	else
 		echo "exit status $1"
 	fi
+}
+
+# sanitizers FILE: their options, with reports to FILE.PROGRAM.PID.
+sanitizers() {
+	local to=log_path=$1:log_exe_name=1
+	export ASAN_OPTIONS=$to UBSAN_OPTIONS=$to:print_stacktrace=1
+	export TSAN_OPTIONS=$to:second_deadlock_stack=1
 }
 
 # Processes that still carry the state directory of a test in their environment.
@@ -90,7 +97,7 @@ trap interrupted INT TERM HUP
 row() { table+=("$(printf '%-36s %6s %6s %6s %8s  %s' "$@")"); }
 
 run_one() {
-	local program name log seconds status start took line left
+	local program name log seconds status start took line left reports
 	local p=0 f=0 s=0 note=
 	local args
 
@@ -107,6 +114,7 @@ run_one() {
 	mkdir "$dir/state" "$dir/tmp"
 	seconds=$(limit "$program")
 	arguments "$name" "$dir/tmp"
+	sanitizers "$dir/report"
 
 	printf '\n== %s\n' "$name"
 	start=$(date +%s%N)
@@ -123,6 +131,9 @@ run_one() {
 	took=$((($(date +%s%N) - start) / 100000000))
 	took=$((took / 10)).$((took % 10))
 	left=$(reap "$dir/state")
+	reports=("$dir"/report.*)
+	[ -e "${reports[0]}" ] || reports=()
+	[ ${#reports[@]} -eq 0 ] || cat "${reports[@]}" >>"$log"
 	rm -rf "$dir"
 	dir=''
 	cat "$log"
@@ -150,6 +161,10 @@ run_one() {
 	if [ -n "$left" ]; then
 		f=$((f + 1))
 		note="${note:+$note; }left running: $left"
+	fi
+	if [ ${#reports[@]} -gt 0 ]; then
+		f=$((f + 1))
+		note="${note:+$note; }sanitizer reports: ${#reports[@]}"
 	fi
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 	row "$name" "$p" "$f" "$s" "${took}s" "$note"

@@ -87,7 +87,10 @@ static const struct row rows[] = {
 	  .kind = OTHER },
 	{ { "SIMGPU_FAULTS", "", "faults to inject; see tests/simgpu/README.md" },
 	  .kind = OTHER },
-	{ { "SIMGPU_LOG", "", "1: driver calls are written to standard error" },
+	{ { "SIMGPU_LOG", "", "calls: every driver call is written to standard error" },
+	  .kind = OTHER },
+	{ { "SIMGPU_DIRECT", "1", "0: the device process may not reach this process's memory, so "
+	    "that pageable copies are staged" },
 	  .kind = OTHER },
 	{ { "SIMGPU_NVML_LIMITS", "0", "1: NVML has the memory limits of newer drivers" },
 	  .kind = OTHER },

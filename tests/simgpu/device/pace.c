@@ -34,7 +34,8 @@ static uint64_t horizon(struct sim_server *server)
 	uint64_t until = now;
 	struct sim_client *client;
 
-	atomic_thread_fence(memory_order_seq_cst);
+	/* A store of what the clock said, since the loads below must not overtake it. */
+	atomic_store(&server->clock_ns, now);
 	server->held_back = false;
 	for (client = server->clients; client != NULL; client = client->next) {
 		int spins = 0;
@@ -252,7 +253,6 @@ bool sim_server_want_kicks(struct sim_server *server, bool want)
 			atomic_store(&client->chan->want_kick, want);
 	if (!want)
 		return false;
-	atomic_thread_fence(memory_order_seq_cst);
 	for (client = server->clients; client != NULL; client = client->next)
 		if (client->chan != NULL && client->sticky == 0 &&
 		    atomic_load(&client->chan->tail) != client->head)

@@ -220,6 +220,7 @@ struct sim_server {
 	unsigned events;             /* since the clock was looked at */
 	bool heavy;                  /* one of them took longer than most */
 	uint64_t rounds;             /* advances so far */
+	_Atomic uint64_t clock_ns;   /* when the last of them began; see horizon() */
 	uint64_t shared_writes;      /* by clients that share memory */
 	uint64_t condition_ns;       /* when a condition in memory was new or fulfilled */
 	uint32_t lost;               /* bit per device */

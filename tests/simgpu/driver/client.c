@@ -330,8 +330,7 @@ void sim_kick_if_wanted(void)
 	if (sim.chan == NULL)
 		return;
 	/* With the device: it sets want_kick, then looks at the ring once more. */
-	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&sim.chan->want_kick, memory_order_relaxed) != 0 &&
+	if (atomic_load_explicit(&sim.chan->want_kick, memory_order_seq_cst) != 0 &&
 	    atomic_exchange_explicit(&sim.chan->want_kick, 0, memory_order_relaxed) != 0)
 		sim_kick();
 }

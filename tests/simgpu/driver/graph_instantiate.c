@@ -187,7 +187,7 @@ static CUresult instantiate(CUgraphExec *out, CUgraph handle, uint64_t flags,
 			    struct sim_stream *stream, struct verdict *verdict)
 {
 	struct sim_graph *graph;
-	struct sim_exec *exec;
+	struct sim_exec *exec = NULL;
 	CUresult res;
 
 	*verdict = (struct verdict){ .result = CUDA_GRAPH_INSTANTIATE_ERROR };

@@ -57,7 +57,7 @@ CUresult sim_slot_wait(uint32_t slot, uint64_t seq)
 	for (;;) {
 		uint32_t woken = atomic_load_explicit(&s->futex, memory_order_acquire);
 		uint64_t wanted = atomic_load_explicit(&s->wait_seq,
-						       memory_order_relaxed);
+						       memory_order_seq_cst);
 
 		/* Errors first: work of a client in error is dropped, not completed. */
 		res = sim_client_error();
@@ -71,11 +71,10 @@ CUresult sim_slot_wait(uint32_t slot, uint64_t seq)
 		while ((wanted == 0 || wanted > seq) &&
 		       !atomic_compare_exchange_weak_explicit(&s->wait_seq, &wanted, seq,
 							      memory_order_seq_cst,
-							      memory_order_relaxed))
+							      memory_order_seq_cst))
 			;
 		/* With the device: it stores completed, then loads wait_seq. */
-		atomic_thread_fence(memory_order_seq_cst);
-		if (slot_completed(slot) >= seq)
+		if (atomic_load_explicit(&s->completed, memory_order_seq_cst) >= seq)
 			continue;
 		/* It may sleep for up to SIM_TICK_NS without knowing that we wait. */
 		sim_kick();
@@ -89,10 +88,9 @@ static CUresult wait_for_room(uint64_t head)
 	struct sim_channel *chan = sim.chan;
 	uint32_t drained = atomic_load_explicit(&chan->ring_futex, memory_order_acquire);
 
-	atomic_store_explicit(&chan->ring_wait, 1, memory_order_relaxed);
 	/* With the device: it stores head, then loads ring_wait. */
-	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&chan->head, memory_order_acquire) == head) {
+	atomic_store_explicit(&chan->ring_wait, 1, memory_order_seq_cst);
+	if (atomic_load_explicit(&chan->head, memory_order_seq_cst) == head) {
 		sim_kick();
 		sim_futex_wait(&chan->ring_futex, drained, ALIVE_NS);
 	}
@@ -193,16 +191,16 @@ CUresult sim_submit(struct sim_stream *stream, enum sim_record_kind kind,
 	at = chan->ring + tail % SIM_RING_BYTES;
 	/* Doorbell order, see proto.h: the device must see the intent of anybody whose
 	 * submit_ns lies before the clock it has read. */
-	atomic_store_explicit(&chan->intent, 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_seq_cst);
+	atomic_store_explicit(&chan->intent, 1, memory_order_seq_cst);
 	record.submit_ns = sim_now_ns();
 	memcpy(at, &record, sizeof(record));
 	if (payload_bytes != 0)
 		memcpy(at + sizeof(record), payload, payload_bytes);
 	if (tail_bytes != 0)
 		memcpy(at + sizeof(record) + payload_bytes, tail_data, tail_bytes);
-	/* Both with the device: whoever sees the intent gone sees the record. */
-	atomic_store_explicit(&chan->tail, tail + bytes, memory_order_release);
+	/* Both with the device: whoever sees the intent gone sees the record. And it sets
+	 * want_kick, then loads tail: one of us sees the other. */
+	atomic_store_explicit(&chan->tail, tail + bytes, memory_order_seq_cst);
 	atomic_store_explicit(&chan->intent, 0, memory_order_release);
 	pthread_mutex_unlock(&sim.submit_lock);
 	sim_kick_if_wanted();

@@ -35,27 +35,43 @@ static uint64_t submitted(const struct sim_stream *stream)
 
 /* ---- life ---- */
 
-static struct sim_stream *link_stream(struct sim_context *ctx, uint32_t slot,
-				      uint64_t seq, unsigned flags, uint32_t sim_flags,
-				      int priority)
+/* What a new stream is, and the slot that the device gave it. */
+struct plan {
+	struct sim_context *ctx;
+	const struct sim_stream *legacy; /* of the context when its slot was asked for */
+	uint32_t slot;
+	uint64_t seq;
+	unsigned flags;
+	uint32_t sim_flags;
+	int priority;
+};
+
+/* CUDA_ERROR_CONTEXT_IS_DESTROYED: the context has gone since, and the slot with it. */
+static CUresult link_stream(const struct plan *plan, struct sim_stream **made)
 {
 	struct sim_stream_full *full = sim_object_new(SIM_T_STREAM, sizeof(*full));
+	struct sim_context *ctx = plan->ctx;
 	struct sim_stream *stream;
 
 	if (full == NULL)
-		return NULL;
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	full->sync_policy = CU_SYNC_POLICY_AUTO;
 	full->domain_map.remote = 1;
-	full->priority = priority;
+	full->priority = plan->priority;
 	stream = &full->stream;
 	stream->ctx = ctx;
-	stream->slot = slot;
-	stream->submitted = seq;
-	stream->flags = flags;
-	stream->sim_flags = sim_flags;
-	stream->priority = priority;
+	stream->slot = plan->slot;
+	stream->submitted = plan->seq;
+	stream->flags = plan->flags;
+	stream->sim_flags = plan->sim_flags;
+	stream->priority = plan->priority;
 	stream->unique_id = sim_unique_id();
 	pthread_mutex_lock(&sim.lock);
+	if (ctx->legacy != plan->legacy) {
+		pthread_mutex_unlock(&sim.lock);
+		sim_object_delete(stream);
+		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
+	}
 	/* Behind the legacy stream, which comes first. */
 	if (ctx->streams == NULL) {
 		ctx->streams = stream;
@@ -64,28 +80,38 @@ static struct sim_stream *link_stream(struct sim_context *ctx, uint32_t slot,
 		ctx->streams->next = stream;
 	}
 	pthread_mutex_unlock(&sim.lock);
-	return stream;
+	*made = stream;
+	return CUDA_SUCCESS;
 }
 
 CUresult sim_stream_adopt_legacy(struct sim_context *ctx, uint32_t slot)
 {
-	/* A slot is given out when its work is done, so it stands at its last sequence. */
-	uint64_t seq = sim.chan == NULL
-			       ? 0
-			       : atomic_load_explicit(&sim.chan->streams[slot].completed,
-						      memory_order_acquire);
+	struct plan plan = { .ctx = ctx,
+			     .slot = slot,
+			     .flags = CU_STREAM_DEFAULT,
+			     .sim_flags = SIM_SF_LEGACY,
+			     .priority = SIM_PRIORITY_LEAST };
 
-	ctx->legacy = link_stream(ctx, slot, seq, CU_STREAM_DEFAULT, SIM_SF_LEGACY,
-				  SIM_PRIORITY_LEAST);
-	return ctx->legacy != NULL ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+	/* A slot is given out when its work is done, so it stands at its last sequence. */
+	if (sim.chan != NULL)
+		plan.seq = atomic_load_explicit(&sim.chan->streams[slot].completed,
+						memory_order_acquire);
+	return link_stream(&plan, &ctx->legacy);
 }
 
 CUresult sim_stream_make(struct sim_context *ctx, unsigned flags, uint32_t sim_flags,
 			 int priority, struct sim_stream **stream)
 {
 	uint64_t a[6] = { ctx->id, sim_flags, (uint64_t)(int64_t)priority }, v[6] = { 0 };
+	struct plan plan = { .ctx = ctx,
+			     .flags = flags,
+			     .sim_flags = sim_flags,
+			     .priority = priority };
 	CUresult res;
 
+	pthread_mutex_lock(&sim.lock);
+	plan.legacy = ctx->legacy;
+	pthread_mutex_unlock(&sim.lock);
 	if (sim.chan != NULL) {
 		res = sim_rpc(SIM_RPC_STREAM_CREATE, a, v, -1, NULL);
 		if (res != CUDA_SUCCESS)
@@ -93,13 +119,13 @@ CUresult sim_stream_make(struct sim_context *ctx, unsigned flags, uint32_t sim_f
 		if (v[0] >= SIM_STREAMS)
 			return CUDA_ERROR_UNKNOWN;
 	}
-	*stream = link_stream(ctx, (uint32_t)v[0], v[1], flags, sim_flags, priority);
-	if (*stream != NULL)
-		return CUDA_SUCCESS;
+	plan.slot = (uint32_t)v[0];
+	plan.seq = v[1];
+	res = link_stream(&plan, stream);
 	a[0] = v[0];
-	if (sim.chan != NULL)
+	if (res == CUDA_ERROR_OUT_OF_MEMORY && sim.chan != NULL)
 		sim_rpc(SIM_RPC_STREAM_DESTROY, a, NULL, -1, NULL);
-	return CUDA_ERROR_OUT_OF_MEMORY;
+	return res;
 }
 
 /* Forgets zombies that are done, and all of a context (NULL: none). Under sim.lock. */

@@ -58,7 +58,7 @@ static void enumerate(void)
 		hidden[6] = (char)('1' + d);
 		CHECK_IS(cuDeviceGetByPCIBusId(&device, hidden),
 			 strchr(expected, '0' + d) != NULL ? CUDA_SUCCESS
-						     : CUDA_ERROR_INVALID_DEVICE);
+							   : CUDA_ERROR_INVALID_DEVICE);
 	}
 }
 
