@@ -155,8 +155,8 @@ fuzz:
 	@tests/deps.sh build fuzz
 	+@$(MAKE) --no-print-directory CC=clang OBJ='$(BUILD)/obj-fuzz' \
 		SANITIZE=fuzzer-no-link,address fuzz-build
-	@BUILD='$(abspath $(BUILD))' FUZZ_SECONDS='$(FUZZ_SECONDS)' TIMEOUT=3600 tests/run.sh \
-		$(FUZZ)
+	@BUILD='$(abspath $(BUILD))' FUZZ_SECONDS='$(FUZZ_SECONDS)' \
+		TIMEOUT=$$(($(FUZZ_SECONDS) + 60)) tests/run.sh $(FUZZ)
 
 fuzz-build: $(FUZZ)
 

@@ -51,10 +51,11 @@ ending() {
 }
 
 # sanitizers FILE: their options, with reports to FILE.PROGRAM.PID.
+asan=${ASAN_OPTIONS:-} ubsan=${UBSAN_OPTIONS:-print_stacktrace=1}
+tsan=${TSAN_OPTIONS:-second_deadlock_stack=1}
 sanitizers() {
 	local to=log_path=$1:log_exe_name=1
-	export ASAN_OPTIONS=$to UBSAN_OPTIONS=$to:print_stacktrace=1
-	export TSAN_OPTIONS=$to:second_deadlock_stack=1
+	export ASAN_OPTIONS=$asan:$to UBSAN_OPTIONS=$ubsan:$to TSAN_OPTIONS=$tsan:$to
 }
 
 # Processes that still carry the state directory of a test in their environment.
@@ -79,7 +80,9 @@ reap() {
 arguments() {
 	args=()
 	[[ $1 == fuzz/* ]] || return 0
-	args=(-max_total_time="${FUZZ_SECONDS:-5}" -print_final_stats=1 "$2")
+	# An input that takes ten seconds hangs. What fails is kept beside the log.
+	args=(-max_total_time="${FUZZ_SECONDS:-5}" -timeout=10 -print_final_stats=1
+		-artifact_prefix="$logs/${1//\//-}-" "$2")
 	[ ! -d "tests/fuzz/corpus/${1#fuzz/}" ] || args+=("tests/fuzz/corpus/${1#fuzz/}")
 }
 

@@ -27,8 +27,8 @@ void device_equip(struct device *device)
 						     i % 2 ? SIM_SF_NONBLOCKING : 0, -i);
 	device->memory_bytes = 64 * 1024;
 	if (sim_memory_alloc(&device->server->memory, device->client, device->ctx->id, 0,
-			     device->memory_bytes, SIM_MEM_PLAIN, 512, &device->memory, &used,
-			     &fd) != SIM_OK)
+			     device->memory_bytes, SIM_MEM_PLAIN, 512, &device->memory,
+			     &used, &fd) != SIM_OK)
 		abort();
 }
 
@@ -49,8 +49,8 @@ static void fill_kernel(const struct device *device, struct input *in,
 			struct kernel_record *record)
 {
 	/* The shapes of all arguments are addresses and numbers, at multiples of 8. */
-	uint64_t params[4] = { device_address(device, in), input_number(in), input_u16(in),
-			       input_u16(in) };
+	uint64_t params[4] = { device_address(device, in), input_number(in),
+			       input_u16(in), input_u16(in) };
 
 	if (input_u8(in) % 2)
 		params[1] = device_address(device, in);

@@ -56,8 +56,9 @@ static void build_conditional(struct builder *b, unsigned depth)
 static void build_node(struct builder *b, unsigned index, unsigned depth)
 {
 	struct sim_graph_node head = { .enabled = input_u8(b->in) % 8 != 0,
-				       .priority = input_u8(b->in) % 4 ? SIM_PRIORITY_STREAM
-								       : input_u8(b->in) };
+				       .priority = input_u8(b->in) % 4
+							   ? SIM_PRIORITY_STREAM
+							   : input_u8(b->in) };
 	size_t start = b->used, payload_start;
 	unsigned char payload[PAYLOAD_MAX];
 	struct sim_graph_node *node = append(b, &head, sizeof(head));
@@ -82,7 +83,7 @@ static void build_node(struct builder *b, unsigned index, unsigned depth)
 
 		node->ndeps = input_u8(b->in) % 5;
 		for (uint32_t i = 0; i < node->ndeps; i++)
-			deps[i] = input_u8(b->in) % index;
+			deps[i] = input_u8(b->in) % (index + (input_u8(b->in) % 16 == 0));
 		if (append(b, deps, node->ndeps * sizeof(deps[0])) == NULL)
 			node->ndeps = 0;
 	}
@@ -98,7 +99,8 @@ static void build_image(struct builder *b, unsigned depth)
 
 	if (image == NULL)
 		return;
-	for (uint8_t i = 0; i < wanted && b->nodes < NODES_MAX && depth < DEPTH_MAX; i++) {
+	for (uint8_t i = 0; i < wanted && b->nodes < NODES_MAX && depth < DEPTH_MAX;
+	     i++) {
 		build_node(b, i, depth);
 		image->nnodes++;
 		b->nodes++;
@@ -137,7 +139,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	memcpy(image, b->image, b->used);
 	if (sim_graph_new(device.client, image, b->used) != NULL) {
-		struct sim_rec_graph record = { .graph = sim_graph_id(device.client->graphs) };
+		struct sim_rec_graph record = { .graph = sim_graph_id(
+							device.client->graphs) };
 
 		for (int i = 0; i < 3; i++)
 			publish(device.client, device.streams[1 + i % 2], SIM_REC_GRAPH,

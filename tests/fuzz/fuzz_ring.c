@@ -17,7 +17,7 @@ struct fuzz {
 	struct device device;
 	struct sim_client *other; /* behaves */
 	struct sim_dctx *their_ctx;
-	struct exchange event;    /* the shared one's handle */
+	struct exchange event; /* the shared one's handle */
 };
 
 /* ---- what a client may do ---- */
@@ -47,13 +47,14 @@ static void publish_raw(struct fuzz *f, struct input *in)
 	if (bytes > SIM_RING_BYTES - at)
 		bytes = SIM_RING_BYTES - at;
 	input_bytes(in, chan->ring + at, bytes);
-	atomic_store(&chan->tail, tail + (input_u8(in) % 8 ? bytes / 16 * 16
-							   : input_number(in)));
+	atomic_store(&chan->tail,
+		     tail + (input_u8(in) % 8 ? bytes / 16 * 16 : input_number(in)));
 }
 
 static void scribble(struct fuzz *f, struct input *in)
 {
-	size_t head = offsetof(struct sim_channel, streams) + 4 * sizeof(struct sim_stream_slot);
+	size_t head = offsetof(struct sim_channel, streams) +
+		      4 * sizeof(struct sim_stream_slot);
 	size_t at = input_u16(in) % head, bytes = 1 + input_u8(in) % 64;
 
 	if (bytes > head - at)
@@ -105,7 +106,7 @@ static void graph_comes_or_goes(struct fuzz *f, struct input *in)
 		struct sim_graph_image head;
 		struct sim_graph_node node;
 		struct kernel_record kernel;
-	} *image;
+	} * image;
 
 	x.request.a[0] = input_u8(in) % 4;
 	if (sim_do_graph_destroy(&x) == SIM_OK || f->device.client->ngraphs > 8)

@@ -46,10 +46,12 @@ struct sim_server *open_server(unsigned devices, uint64_t memory_bytes)
 	server->epoll_fd = server->listen_fd = server->timer_fd = server->lock_fd = -1;
 	server->started_ns = now_ns;
 	server->gone = gone;
-	engine = (struct sim_engine_config){ .devices = devices,
-					     .slice_ns = server->config.slice_ns,
-					     .switch_ns = server->config.switch_ns,
-					     .max_concurrent = server->config.concurrent };
+	engine = (struct sim_engine_config){
+		.devices = devices,
+		.slice_ns = server->config.slice_ns,
+		.switch_ns = server->config.switch_ns,
+		.max_concurrent = server->config.concurrent
+	};
 	sim_execute_calls(server, &calls);
 	sim_history_init(&server->history, now_ns);
 	server->engine = sim_engine_new(&engine, &calls, now_ns);
@@ -79,7 +81,8 @@ static struct sim_channel *channel_new(void)
 
 	if (at == MAP_FAILED || mprotect(at + CHANNEL_BYTES, PAGE, PROT_NONE) != 0)
 		abort();
-	return (struct sim_channel *)(void *)(at + CHANNEL_BYTES - sizeof(struct sim_channel));
+	return (struct sim_channel *)(void *)(at + CHANNEL_BYTES -
+					      sizeof(struct sim_channel));
 }
 
 struct sim_client *open_client(struct sim_server *server)

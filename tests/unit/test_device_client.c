@@ -111,14 +111,16 @@ static void publish_memset(uint64_t dst, uint64_t pitch, uint64_t width, uint64_
 	publish(client, stream, SIM_REC_MEMSET, &record, sizeof(record));
 }
 
-static struct sim_rec_copy copy_of(uint64_t dst, uint64_t src, uint64_t width, uint64_t height,
-				   uint64_t depth)
+static struct sim_rec_copy copy_of(uint64_t dst, uint64_t src, uint64_t width,
+				   uint64_t height, uint64_t depth)
 {
-	return (struct sim_rec_copy){ .dst = { .addr = dst, .pitch = 1000, .slice = 20000 },
-				      .src = { .addr = src, .pitch = 2000, .slice = 40000 },
-				      .width_bytes = width,
-				      .height = height,
-				      .depth = depth };
+	return (struct sim_rec_copy){
+		.dst = { .addr = dst, .pitch = 1000, .slice = 20000 },
+		.src = { .addr = src, .pitch = 2000, .slice = 40000 },
+		.width_bytes = width,
+		.height = height,
+		.depth = depth
+	};
 }
 
 static void publish_copy(const struct sim_rec_copy *record)
@@ -134,10 +136,12 @@ static uint64_t scattered(void)
 	uint64_t va, handle;
 
 	sim_memory_reserve(client, 2 * SIM_PAGE_BYTES, 0, 0, &va);
-	sim_memory_create(&server->memory, client, 0, 2 * SIM_PAGE_BYTES, false, false, &handle);
+	sim_memory_create(&server->memory, client, 0, 2 * SIM_PAGE_BYTES, false, false,
+			  &handle);
 	sim_memory_map(client, va, SIM_PAGE_BYTES, SIM_PAGE_BYTES, handle);
 	sim_memory_map(client, va + SIM_PAGE_BYTES, SIM_PAGE_BYTES, 0, handle);
-	CU_ASSERT_EQUAL_FATAL(sim_memory_access(client, va, 2 * SIM_PAGE_BYTES, 3), SIM_OK);
+	CU_ASSERT_EQUAL_FATAL(sim_memory_access(client, va, 2 * SIM_PAGE_BYTES, 3),
+			      SIM_OK);
 	return va;
 }
 
@@ -198,11 +202,12 @@ static void what_moves_nothing_has_no_rows(void)
 	uint64_t done = 0;
 
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-		struct sim_rec_copy record = copy_of(memory, memory, shapes[i][0], shapes[i][1],
-						     shapes[i][2]);
+		struct sim_rec_copy record = copy_of(memory, memory, shapes[i][0],
+						     shapes[i][1], shapes[i][2]);
 
 		publish_copy(&record);
-		publish_memset(memory, 8, shapes[i][0], shapes[i][0] ? 0 : shapes[i][1], 1, 4);
+		publish_memset(memory, 8, shapes[i][0], shapes[i][0] ? 0 : shapes[i][1],
+			       1, 4);
 		done += 2;
 	}
 	pass_ns(server, 10 * MS);
@@ -227,8 +232,8 @@ static void what_would_never_end_is_refused(void)
 	};
 
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
-		struct sim_rec_copy record = copy_of(memory, memory, shapes[i][0], shapes[i][1],
-						     shapes[i][2]);
+		struct sim_rec_copy record = copy_of(memory, memory, shapes[i][0],
+						     shapes[i][1], shapes[i][2]);
 
 		record.dst.pitch = record.src.pitch = 0;
 		record.dst.slice = record.src.slice = 0;
@@ -241,7 +246,8 @@ static void what_would_never_end_is_refused(void)
 	expect_refused(SIM_BROKEN);
 	/* On a device fast enough to get that far. */
 	server->config.device_bytes_per_s = UINT64_MAX;
-	publish_kernel(stream, SIM_K_FILL_U32, (const uint64_t[4]){ memory, 1, 1ull << 40 });
+	publish_kernel(stream, SIM_K_FILL_U32,
+		       (const uint64_t[4]){ memory, 1, 1ull << 40 });
 	expect_refused(SIM_ILLEGAL_ADDRESS);
 }
 
@@ -395,9 +401,12 @@ static void a_wait_ends_when_another_process_writes_what_they_share(void)
 
 static void a_wait_ends_when_a_counting_kernel_gets_there(void)
 {
-	struct sim_rec_value at_least = { .value = 8, .bytes = 4, .compare = SIM_CMP_GEQ };
+	struct sim_rec_value at_least = { .value = 8,
+					  .bytes = 4,
+					  .compare = SIM_CMP_GEQ };
 
-	publish_kernel(stream, SIM_K_COUNT, (const uint64_t[4]){ memory, 1000, 1000 * US });
+	publish_kernel(stream, SIM_K_COUNT,
+		       (const uint64_t[4]){ memory, 1000, 1000 * US });
 	publish_kernel(second, SIM_K_SPIN_WORD, (const uint64_t[4]){ memory, 3 });
 	for (int i = 0; i < 3; i++) {
 		CU_ASSERT_EQUAL(completed(second), 0);
@@ -657,8 +666,8 @@ static struct sim_graph_image *image_head(struct image *image)
 }
 
 /* Behind the node before it, unless it is the first or `free` is set. */
-static void image_add(struct image *image, uint32_t kind, const void *payload, size_t bytes,
-		      bool free_standing)
+static void image_add(struct image *image, uint32_t kind, const void *payload,
+		      size_t bytes, bool free_standing)
 {
 	uint32_t index = image_head(image)->nnodes++;
 	bool dep = index > 0 && !free_standing;
@@ -690,7 +699,8 @@ static void image_add_kernel(struct image *image, enum sim_builtin builtin,
 	image_add(image, SIM_REC_KERNEL, &record, sizeof(record), false);
 }
 
-static void image_add_while(struct image *image, uint64_t handle, const struct image *body)
+static void image_add_while(struct image *image, uint64_t handle,
+			    const struct image *body)
 {
 	struct {
 		struct sim_node_conditional head;
@@ -702,8 +712,8 @@ static void image_add_while(struct image *image, uint64_t handle, const struct i
 				.default_value = 1 } };
 
 	memcpy(payload.body, body->bytes, body->used);
-	image_add(image, SIM_NODE_CONDITIONAL, &payload, sizeof(payload.head) + body->used,
-		  false);
+	image_add(image, SIM_NODE_CONDITIONAL, &payload,
+		  sizeof(payload.head) + body->used, false);
 }
 
 static struct sim_graph *instantiate(const struct image *image)
@@ -836,11 +846,13 @@ static void images_that_lie_are_refused(void)
 	image_head(&bad)->magic++;
 	CU_ASSERT_PTR_NULL(instantiate(&bad));
 	bad = good;
-	node = (struct sim_graph_node *)(void *)(bad.bytes + sizeof(struct sim_graph_image));
+	node = (struct sim_graph_node *)(void *)(bad.bytes +
+						 sizeof(struct sim_graph_image));
 	node->kind = SIM_REC_GRAPH;
 	CU_ASSERT_PTR_NULL(instantiate(&bad));
 	bad = good;
-	node = (struct sim_graph_node *)(void *)(bad.bytes + sizeof(struct sim_graph_image));
+	node = (struct sim_graph_node *)(void *)(bad.bytes +
+						 sizeof(struct sim_graph_image));
 	node->payload_bytes = UINT32_MAX;
 	CU_ASSERT_PTR_NULL(instantiate(&bad));
 	bad = good;

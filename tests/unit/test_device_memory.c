@@ -46,8 +46,8 @@ static uint64_t used(void)
 }
 
 /* Allocates for context 1 of a client on device 0; the result in *result if not NULL. */
-static uint64_t alloc_as(struct sim_client *client, uint64_t bytes, enum sim_mem_kind kind,
-			 uint64_t align, int *result)
+static uint64_t alloc_as(struct sim_client *client, uint64_t bytes,
+			 enum sim_mem_kind kind, uint64_t align, int *result)
 {
 	uint64_t va = 0, held = 0;
 	int fd, res;
@@ -213,8 +213,8 @@ static void devices_are_counted_apart(void)
 	uint64_t va, held;
 	int fd;
 
-	CU_ASSERT_EQUAL(sim_memory_alloc(memory, a, 1, 1, 64 * MIB, SIM_MEM_PLAIN, 512, &va,
-					 &held, &fd),
+	CU_ASSERT_EQUAL(sim_memory_alloc(memory, a, 1, 1, 64 * MIB, SIM_MEM_PLAIN, 512,
+					 &va, &held, &fd),
 			OK);
 	CU_ASSERT_EQUAL(used(), 0);
 	CU_ASSERT_EQUAL(memory->device[1].used, 64 * MIB);
@@ -417,8 +417,8 @@ static void other_memory_comes_without_a_descriptor(void)
 	uint64_t va, held;
 	int fd;
 
-	CU_ASSERT_EQUAL(sim_memory_alloc(memory, a, 1, 0, 5 * MIB, SIM_MEM_PLAIN, 512, &va,
-					 &held, &fd),
+	CU_ASSERT_EQUAL(sim_memory_alloc(memory, a, 1, 0, 5 * MIB, SIM_MEM_PLAIN, 512,
+					 &va, &held, &fd),
 			OK);
 	CU_ASSERT_EQUAL(fd, -1);
 	CU_ASSERT_EQUAL(held, 6 * MIB);
@@ -433,18 +433,20 @@ static void other_memory_comes_without_a_descriptor(void)
 static void only_where_an_allocation_begins_it_can_be_freed(void)
 {
 	uint64_t large = alloc(a, 4 * MIB), small = alloc(a, 1000), bytes;
-	const uint64_t wrong[] = { 0,         large + 1, large + PAGE, small + 999,
+	const uint64_t wrong[] = { 0,	      large + 1, large + PAGE, small + 999,
 				   small + 1, small - 1, UINT64_MAX };
 	enum sim_mem_kind kind;
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		CU_ASSERT_EQUAL(sim_memory_free(memory, a, wrong[i], &kind, &bytes),
 				SIM_INVALID_VALUE);
-	CU_ASSERT_EQUAL(sim_memory_free(memory, b, large, &kind, &bytes), SIM_INVALID_VALUE);
+	CU_ASSERT_EQUAL(sim_memory_free(memory, b, large, &kind, &bytes),
+			SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_free(memory, a, small, &kind, &bytes), OK);
 	CU_ASSERT_EQUAL(kind, SIM_MEM_PLAIN);
 	CU_ASSERT_EQUAL(bytes, 1000);
-	CU_ASSERT_EQUAL(sim_memory_free(memory, a, small, &kind, &bytes), SIM_INVALID_VALUE);
+	CU_ASSERT_EQUAL(sim_memory_free(memory, a, small, &kind, &bytes),
+			SIM_INVALID_VALUE);
 }
 
 static void a_context_takes_its_memory_along_and_nothing_else(void)
@@ -507,7 +509,8 @@ static void at_tells_how_many_bytes_follow(void)
 	unsigned char *first = sim_memory_at(a, large, 3, &bytes);
 
 	CU_ASSERT_EQUAL(bytes, 3 * MIB + 1);
-	CU_ASSERT_PTR_EQUAL(sim_memory_at(a, large + 3 * MIB, 3, &bytes), first + 3 * MIB);
+	CU_ASSERT_PTR_EQUAL(sim_memory_at(a, large + 3 * MIB, 3, &bytes),
+			    first + 3 * MIB);
 	CU_ASSERT_EQUAL(bytes, 1);
 	CU_ASSERT_PTR_NULL(sim_memory_at(a, large + 3 * MIB + 1, 1, &bytes));
 	CU_ASSERT_PTR_NULL(sim_memory_at(a, large - 1, 1, &bytes));
@@ -531,7 +534,8 @@ static void reservations_are_pages_at_the_wished_address_if_it_is_free(void)
 	CU_ASSERT_EQUAL(sim_memory_reserve(a, 0, 0, 0, &va), SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_reserve(a, PAGE, 3, 0, &va), SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_reserve(a, 0 - PAGE, 0, 0, &va), SIM_OUT_OF_MEMORY);
-	CU_ASSERT_EQUAL(sim_memory_reserve(a, PAGE, 1ull << 63, 0, &va), SIM_OUT_OF_MEMORY);
+	CU_ASSERT_EQUAL(sim_memory_reserve(a, PAGE, 1ull << 63, 0, &va),
+			SIM_OUT_OF_MEMORY);
 	CU_ASSERT_EQUAL(sim_memory_unreserve(a, wish, PAGE), SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_unreserve(a, wish + PAGE, PAGE), SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_unreserve(a, wish, 2 * PAGE), OK);
@@ -568,12 +572,14 @@ static void a_handle_retained_twice_is_released_twice(void)
 	CU_ASSERT_EQUAL(used(), PAGE);
 	CU_ASSERT_EQUAL(sim_memory_release(memory, a, handle), OK);
 	CU_ASSERT_EQUAL(used(), 0);
-	CU_ASSERT_EQUAL(sim_memory_retain(memory, a, handle, 0, &same), SIM_INVALID_VALUE);
+	CU_ASSERT_EQUAL(sim_memory_retain(memory, a, handle, 0, &same),
+			SIM_INVALID_VALUE);
 }
 
 static void mappings_keep_to_the_rules(void)
 {
-	uint64_t handle = create(a, 2 * PAGE), va = reserve(a, 4 * PAGE), plain = alloc(a, PAGE);
+	uint64_t handle = create(a, 2 * PAGE), va = reserve(a, 4 * PAGE),
+		 plain = alloc(a, PAGE);
 
 	CU_ASSERT_EQUAL(sim_memory_map(a, va + 1, PAGE, 0, handle), SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_map(a, va, PAGE - 1, 0, handle), SIM_INVALID_VALUE);
@@ -584,7 +590,8 @@ static void mappings_keep_to_the_rules(void)
 	CU_ASSERT_EQUAL(sim_memory_map(a, va, 3 * PAGE, 0, handle), SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_map(a, va, 2 * PAGE, PAGE, handle), SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_map(a, va, PAGE, 0 - PAGE, handle), SIM_INVALID_VALUE);
-	CU_ASSERT_EQUAL(sim_memory_map(a, va + 4 * PAGE, PAGE, 0, handle), SIM_INVALID_VALUE);
+	CU_ASSERT_EQUAL(sim_memory_map(a, va + 4 * PAGE, PAGE, 0, handle),
+			SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_map(a, va + 3 * PAGE, 2 * PAGE, 0, handle),
 			SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_map(a, plain, PAGE, 0, handle), SIM_INVALID_VALUE);
@@ -594,11 +601,14 @@ static void mappings_keep_to_the_rules(void)
 	CU_ASSERT_EQUAL(sim_memory_map(a, va + 2 * PAGE, 2 * PAGE, 0, handle), OK);
 	/* Whole mappings, without gaps. */
 	CU_ASSERT_EQUAL(sim_memory_unmap(memory, a, va, 2 * PAGE), SIM_INVALID_VALUE);
-	CU_ASSERT_EQUAL(sim_memory_unmap(memory, a, va + PAGE, 2 * PAGE), SIM_INVALID_VALUE);
-	CU_ASSERT_EQUAL(sim_memory_unmap(memory, a, va + 2 * PAGE, PAGE), SIM_INVALID_VALUE);
+	CU_ASSERT_EQUAL(sim_memory_unmap(memory, a, va + PAGE, 2 * PAGE),
+			SIM_INVALID_VALUE);
+	CU_ASSERT_EQUAL(sim_memory_unmap(memory, a, va + 2 * PAGE, PAGE),
+			SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_unmap(memory, a, va + PAGE, 0), SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_unmap(memory, a, 0 - PAGE, PAGE), SIM_INVALID_VALUE);
-	CU_ASSERT_EQUAL(sim_memory_unmap(memory, a, 0 - PAGE, 2 * PAGE), SIM_INVALID_VALUE);
+	CU_ASSERT_EQUAL(sim_memory_unmap(memory, a, 0 - PAGE, 2 * PAGE),
+			SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_unmap(memory, a, plain, PAGE), SIM_INVALID_VALUE);
 	CU_ASSERT_EQUAL(sim_memory_unmap(memory, a, va + PAGE, 3 * PAGE), OK);
 	CU_ASSERT_EQUAL(sim_memory_unreserve(a, va, 4 * PAGE), OK);
@@ -694,7 +704,8 @@ static void a_handle_inherits_too(void)
 	uint64_t handle = create(a, 2 * PAGE), theirs;
 
 	CU_ASSERT_EQUAL(
-		sim_memory_adopt(memory, b, sim_memory_handle(a, handle)->phys, &theirs), OK);
+		sim_memory_adopt(memory, b, sim_memory_handle(a, handle)->phys, &theirs),
+		OK);
 	CU_ASSERT_EQUAL(books(b)->vmm, 0);
 	CU_ASSERT_EQUAL(sim_memory_release(memory, a, handle), OK);
 	close_client(a);
@@ -763,17 +774,20 @@ static void mark(const struct sim_phys *phys)
 
 static void random_alloc(struct chance *c)
 {
-	static const enum sim_mem_kind kinds[] = { SIM_MEM_PLAIN, SIM_MEM_PLAIN, SIM_MEM_ARRAY,
-						   SIM_MEM_POOL,  SIM_MEM_CODE,  SIM_MEM_HOST,
+	static const enum sim_mem_kind kinds[] = { SIM_MEM_PLAIN,  SIM_MEM_PLAIN,
+						   SIM_MEM_ARRAY,  SIM_MEM_POOL,
+						   SIM_MEM_CODE,   SIM_MEM_HOST,
 						   SIM_MEM_MANAGED };
 	struct sim_client *client = some_client(c);
-	uint64_t bytes = 16 + (below(c, 3) ? below(c, 3000) : below(c, 6 * MIB)), va, held;
+	uint64_t bytes = 16 + (below(c, 3) ? below(c, 3000) : below(c, 6 * MIB)), va,
+		 held;
 	uint64_t align = 1ull << below(c, 23);
 	enum sim_mem_kind kind = kinds[below(c, 7)];
 	int fd, res;
 
-	res = sim_memory_alloc(memory, client, (uint32_t)below(c, 3), (unsigned)below(c, 2),
-			       bytes, kind, align, &va, &held, &fd);
+	res = sim_memory_alloc(memory, client, (uint32_t)below(c, 3),
+			       (unsigned)below(c, 2), bytes, kind, align, &va, &held,
+			       &fd);
 	if (fd >= 0)
 		close(fd);
 	if (res == OK) {
@@ -801,9 +815,11 @@ static void random_end(struct chance *c)
 	if (map->imported)
 		CU_ASSERT_EQUAL(sim_memory_close(memory, client, map->va), OK)
 	else if (map->allocation)
-		CU_ASSERT_EQUAL(sim_memory_free(memory, client, map->va, &kind, &bytes), OK)
+		CU_ASSERT_EQUAL(sim_memory_free(memory, client, map->va, &kind, &bytes),
+				OK)
 	else
-		CU_ASSERT_EQUAL(sim_memory_unmap(memory, client, map->va, map->bytes), OK);
+		CU_ASSERT_EQUAL(sim_memory_unmap(memory, client, map->va, map->bytes),
+				OK);
 }
 
 static void random_share(struct chance *c)
@@ -812,8 +828,10 @@ static void random_share(struct chance *c)
 	const struct sim_map *map = some_map(c, from);
 	uint64_t va;
 
-	if (map != NULL && from != to && map->allocation && map->phys->kind == SIM_MEM_PLAIN)
-		sim_memory_open(to, map->phys, 1 + (uint32_t)below(c, 2), map->bytes, &va);
+	if (map != NULL && from != to && map->allocation &&
+	    map->phys->kind == SIM_MEM_PLAIN)
+		sim_memory_open(to, map->phys, 1 + (uint32_t)below(c, 2), map->bytes,
+				&va);
 }
 
 static void random_handle(struct chance *c)
@@ -824,8 +842,9 @@ static void random_handle(struct chance *c)
 	uint64_t value, va;
 
 	if (below(c, 4) == 0 &&
-	    sim_memory_create(memory, client, (unsigned)below(c, 2), (1 + below(c, 3)) * PAGE,
-			      below(c, 6) == 0, below(c, 6) == 0, &value) == OK)
+	    sim_memory_create(memory, client, (unsigned)below(c, 2),
+			      (1 + below(c, 3)) * PAGE, below(c, 6) == 0,
+			      below(c, 6) == 0, &value) == OK)
 		mark(sim_memory_handle(client, value)->phys);
 	if (*slot != NULL && below(c, 2)) {
 		sim_memory_adopt(memory, client, *slot, &value);
@@ -883,7 +902,8 @@ static void check_client(struct sim_client *client, struct simgpu_bytes sums[2])
 		CU_ASSERT_PTR_EQUAL_FATAL(phys->owner, client);
 		CU_ASSERT_FATAL(phys->refs + phys->maps > 0);
 		CU_ASSERT_EQUAL(memcmp(phys->host, &phys->id, 8), 0);
-		CU_ASSERT_EQUAL(memcmp(phys->host + phys->requested - 8, &phys->id, 8), 0);
+		CU_ASSERT_EQUAL(memcmp(phys->host + phys->requested - 8, &phys->id, 8),
+				0);
 		if (phys->host_memory) {
 			sum->host += phys->requested;
 			continue;
@@ -899,8 +919,8 @@ static void check_client(struct sim_client *client, struct simgpu_bytes sums[2])
 		CU_ASSERT_EQUAL(row->requested, sums[d].requested);
 		CU_ASSERT_EQUAL(row->used, sums[d].used);
 		CU_ASSERT_EQUAL(row->host, sums[d].host);
-		CU_ASSERT_EQUAL(row->plain + row->array + row->managed + row->vmm + row->pool +
-					row->graph,
+		CU_ASSERT_EQUAL(row->plain + row->array + row->managed + row->vmm +
+					row->pool + row->graph,
 				sums[d].requested);
 	}
 	for (unsigned i = 1; i < space->nmaps; i++)

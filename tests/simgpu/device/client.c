@@ -24,22 +24,11 @@ struct sim_space_map *sim_client_space(struct sim_client *client)
 	return &client->space;
 }
 
-struct sim_client *sim_memory_heir(struct sim_client *going, struct sim_phys *phys)
+struct sim_client *sim_memory_heir(struct sim_client *going, struct sim_client *after)
 {
-	struct sim_client *client;
-	unsigned i;
+	struct sim_client *heir = after == NULL ? going->server->clients : after->next;
 
-	for (client = going->server->clients; client != NULL; client = client->next) {
-		if (client == going || client->chan == NULL)
-			continue;
-		for (i = 0; i < client->space.nmaps; i++)
-			if (client->space.maps[i].phys == phys)
-				return client;
-		for (i = 0; i < client->space.nhandles; i++)
-			if (client->space.handles[i].phys == phys)
-				return client;
-	}
-	return NULL;
+	return heir == going ? going->next : heir;
 }
 
 static void read_name(pid_t pid, char *name, size_t bytes)
@@ -250,10 +239,13 @@ void sim_dctx_free(struct sim_client *client, struct sim_dctx *ctx)
 	struct sim_dctx **link = &client->contexts;
 	struct simgpu_bytes *bytes = &client->books.memory[ctx->ctx.device];
 	struct sim_code **code = &client->codes;
+	struct sim_dstream *stream, *next;
 
 	remove_work(ctx);
-	while (ctx->streams != NULL)
-		sim_dstream_free(client, ctx->streams);
+	for (stream = ctx->streams; stream != NULL; stream = next) {
+		next = stream->ctx_next;
+		sim_dstream_free(client, stream);
+	}
 	while (*code != NULL) {
 		struct sim_code *gone = *code;
 

@@ -305,7 +305,7 @@ static bool run_start(struct sim_work *parent, const unsigned char *image, uint6
 	const struct sim_graph_image *head = (const struct sim_graph_image *)(const void *)image;
 	struct sim_engine *engine = parent->client->server->engine;
 	struct sim_run *run = calloc(1, sizeof(*run));
-	struct sim_work **works = calloc((size_t)head->nnodes + 1, sizeof(*works));
+	struct sim_work **works = calloc((size_t)head->nnodes + 1, sizeof(struct sim_work *));
 	uint64_t at = sizeof(*head);
 	bool ok = run != NULL && works != NULL;
 	uint32_t i, d;
@@ -335,14 +335,14 @@ static bool run_start(struct sim_work *parent, const unsigned char *image, uint6
 		struct node node;
 		bool fine;
 
-		node_read(image, head->bytes, &at, &node);
-		if (node.header->kind == SIM_NODE_CONDITIONAL)
-			assign_default(run->client, &node);
-		works[i] = node_work(run, &node, ready_ns);
-		if (works[i] == NULL) {
+		/* The image was checked when it came: only memory can be short. */
+		if (!node_read(image, head->bytes, &at, &node) ||
+		    (works[i] = node_work(run, &node, ready_ns)) == NULL) {
 			ok = false;
 			break;
 		}
+		if (node.header->kind == SIM_NODE_CONDITIONAL)
+			assign_default(run->client, &node);
 		fine = sim_work_shape(works[i]);
 		for (d = 0; fine && d < node.header->ndeps; d++)
 			fine = sim_op_depend(&works[i]->op, &works[node.deps[d]]->op) == 0;

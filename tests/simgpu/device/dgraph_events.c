@@ -11,6 +11,9 @@
 
 #include "device/server.h"
 
+/* Of a client, above which it can launch no graph: a launch has any number of them. */
+#define ANNOUNCED_MAX (1u << 18)
+
 /* Enters one node's operation; it is submitted whatever happens, since others may have
  * noted it. */
 static bool announce_node(struct sim_work *launch, const struct sim_graph_node *node,
@@ -24,6 +27,8 @@ static bool announce_node(struct sim_work *launch, const struct sim_graph_node *
 
 	if (work == NULL)
 		return false;
+	work->announces = true;
+	work->client->nannounced++;
 	work->op.submit_ns = launch->op.submit_ns;
 	work->launch = launch;
 	work->announced_next = launch->announced;
@@ -70,6 +75,8 @@ bool sim_graph_announce(struct sim_work *launch)
 {
 	const unsigned char *image = sim_graph_image(launch->graph);
 
+	if (launch->client->nannounced > ANNOUNCED_MAX)
+		return false;
 	/* Waits first: none is for a record of its own graph. */
 	return announce(launch, image, SIM_REC_EVENT_WAIT) &&
 	       announce(launch, image, SIM_REC_EVENT_RECORD);
@@ -101,6 +108,7 @@ void sim_graph_unannounce(struct sim_work *work)
 {
 	if (work->launch != NULL)
 		take_out(work);
+	work->client->nannounced -= work->announces;
 	/* Operations that are dropped go in any order. */
 	while (work->announced != NULL) {
 		work->announced->launch = NULL;

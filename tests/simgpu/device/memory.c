@@ -256,11 +256,10 @@ void sim_memory_free_ctx(struct sim_memory *memory, struct sim_client *client, u
 	space->nmaps = kept;
 }
 
-/* Others still hold a block of a client that is going: a small one leaves its chunk, and
- * somebody who holds it is charged from now on. Together the blocks of a chunk are charged
- * no more than the chunk was, so that the device has room for them. */
-static void bequeath(struct sim_memory *memory, struct sim_client *client,
-		     struct sim_phys *phys)
+/* A block outlives its owner: a small one leaves its chunk. Together the blocks of a chunk
+ * are charged no more than the chunk was, so that the device has room for them. */
+static void bequeath(struct sim_memory *memory, struct sim_phys *phys,
+		     struct sim_client *heir)
 {
 	if (phys->chunk != NULL) {
 		unsigned char *host = malloc(phys->requested);
@@ -274,12 +273,28 @@ static void bequeath(struct sim_memory *memory, struct sim_client *client,
 		phys->used = sim_round_up(phys->requested, SIM_UNIT_BYTES);
 		sim_memory_charge(memory, phys);
 	}
-	sim_phys_pass(memory, phys, sim_memory_heir(client, phys));
+	sim_phys_pass(memory, phys, heir);
+}
+
+/* What a client holds of one that is going is its own from now on. */
+static void inherit(struct sim_memory *memory, struct sim_client *heir,
+		    struct sim_client *going)
+{
+	const struct sim_space_map *space = sim_client_space(heir);
+	unsigned i;
+
+	for (i = 0; i < space->nmaps; i++)
+		if (space->maps[i].phys->owner == going)
+			bequeath(memory, space->maps[i].phys, heir);
+	for (i = 0; i < space->nhandles; i++)
+		if (space->handles[i].phys->owner == going)
+			bequeath(memory, space->handles[i].phys, heir);
 }
 
 void sim_memory_free_client(struct sim_memory *memory, struct sim_client *client)
 {
 	struct sim_space_map *space = sim_client_space(client);
+	struct sim_client *heir = NULL;
 
 	while (space->nmaps > 0)
 		map_drop(memory, client, space->nmaps - 1);
@@ -289,8 +304,10 @@ void sim_memory_free_client(struct sim_memory *memory, struct sim_client *client
 		handle->phys->refs -= handle->refs;
 		phys_settle(memory, handle->phys);
 	}
+	while (space->blocks != NULL && (heir = sim_memory_heir(client, heir)) != NULL)
+		inherit(memory, heir, client);
 	while (space->blocks != NULL)
-		bequeath(memory, client, space->blocks);
+		bequeath(memory, space->blocks, NULL);
 	sim_space_fini(space);
 }
 

@@ -169,7 +169,8 @@ struct sim_map *sim_memory_find(struct sim_client *client, uint64_t va);
 unsigned char *sim_memory_at(struct sim_client *client, uint64_t va, unsigned access,
 			     uint64_t *contiguous);
 
-/* Another client that holds the block, or NULL: implemented by the caller. */
-struct sim_client *sim_memory_heir(struct sim_client *going, struct sim_phys *phys);
+/* The clients that may inherit, one by one, the first after NULL: implemented by the caller.
+ * NULL: no more. */
+struct sim_client *sim_memory_heir(struct sim_client *going, struct sim_client *after);
 
 #endif

@@ -137,8 +137,10 @@ int sim_do_ipc_event_open(struct exchange *x)
 	sim_client_event_forget(client, slot);
 	if (client->events == NULL)
 		client->events = calloc(SIM_EVENTS, sizeof(struct sim_devent *));
+	if (client->events == NULL)
+		return SIM_OUT_OF_MEMORY;
 	mirrors = realloc(event->mirrors, (event->nmirrors + 1) * sizeof(*event->mirrors));
-	if (client->events == NULL || mirrors == NULL)
+	if (mirrors == NULL)
 		return SIM_OUT_OF_MEMORY;
 	event->mirrors = mirrors;
 	event->mirrors[event->nmirrors].client = client;

@@ -106,6 +106,7 @@ struct sim_work {
 	struct sim_graph *graph;
 	/* Of a launch: what stands for its event nodes; of one of these: its launch. */
 	struct sim_work *announced, *announced_next, *launch;
+	bool announces; /* it is one of these */
 	struct sim_host_list *host; /* host functions: the list it stands in, or NULL */
 	struct sim_work *host_prev, *host_next;
 	uint64_t looked;            /* waiting: when the condition was last looked at */
@@ -179,7 +180,7 @@ struct sim_client {
 	uint32_t sticky, sticky_next; /* the latter takes effect after the present advance */
 	uint64_t intent_since_ns, clear_ns;
 	struct simgpu_client books;
-	uint32_t next_graph, ngraphs;
+	uint32_t next_graph, ngraphs, nannounced;
 	uint64_t graph_bytes;             /* of all its images */
 	uint64_t launched; /* kernels so far, for their variation */
 	struct sim_conditions conditions;

@@ -26,9 +26,9 @@
 #define GIB (1ull << 30)
 #define ARENA_MOST (1024 * GIB)
 #define ARENA_LEAST (64 * GIB)
-#define CAUGHT_UP_NS 20000u /* a look at the device younger than this needs no kick */
+#define CAUGHT_UP_NS 20000u  /* a look at the device younger than this needs no kick */
 #define SILENT_NS 100000000u /* one that has not looked for so long may have gone */
-#define FIRST_FD 3	    /* those below are the application's standard streams */
+#define FIRST_FD 3	     /* those below are the application's standard streams */
 
 struct sim_state sim = {
 	.slow = 1,

@@ -151,6 +151,13 @@ CUresult sim_enter_uninitialised(enum sim_fn fn)
 	return sim_fault_call(fn);
 }
 
+_Static_assert((int)SIM_FN_COUNT == (int)SIM_ROWS, "both count symbols.def");
+
+int sim_symbol_enter(int row)
+{
+	return (int)sim_enter_uninitialised((enum sim_fn)row);
+}
+
 /* ---- cuInit ---- */
 
 /* Nobody forks while a thread initialises: the child would inherit half of it, and a lock

@@ -37,6 +37,12 @@ __attribute__((weak)) void *sim_fault_extra(const char *base)
 	return NULL;
 }
 
+__attribute__((weak)) int sim_symbol_enter(int row)
+{
+	(void)row;
+	return SIM_SUCCESS;
+}
+
 __attribute__((weak)) int sim_resolve_driver_version(void)
 {
 	return 13000;
@@ -94,8 +100,8 @@ enum sim_lookup sim_resolve(const char *base, int cuda_version, unsigned long lo
  * not found. Drivers return CUDA_ERROR_NOT_FOUND, as the manual of 11.3 said, and set the
  * status; so do we.
  */
-int cuGetProcAddress_v2(const char *symbol, void **pfn, int cuda_version,
-			unsigned long long flags, int *status)
+static int look_up(const char *symbol, void **pfn, int cuda_version,
+		   unsigned long long flags, int *status)
 {
 	enum sim_lookup lookup = SIM_LOOKUP_FOUND;
 	void *found;
@@ -115,16 +121,30 @@ int cuGetProcAddress_v2(const char *symbol, void **pfn, int cuda_version,
 	return lookup == SIM_LOOKUP_FOUND ? SIM_SUCCESS : SIM_ERROR_NOT_FOUND;
 }
 
+int cuGetProcAddress_v2(const char *symbol, void **pfn, int cuda_version,
+			unsigned long long flags, int *status)
+{
+	int result = sim_symbol_enter(SIM_ROW_cuGetProcAddress_v2);
+
+	return result ? result : look_up(symbol, pfn, cuda_version, flags, status);
+}
+
 int cuGetProcAddress(const char *symbol, void **pfn, int cuda_version,
 		     unsigned long long flags)
 {
-	return cuGetProcAddress_v2(symbol, pfn, cuda_version, flags, NULL);
+	int result = sim_symbol_enter(SIM_ROW_cuGetProcAddress);
+
+	return result ? result : look_up(symbol, pfn, cuda_version, flags, NULL);
 }
 
 /* The tables are undocumented and part of how NVIDIA's runtime authenticates a driver:
  * a simulated one has none, and says so. */
 int cuGetExportTable(const void **table, const void *id)
 {
+	int result = sim_symbol_enter(SIM_ROW_cuGetExportTable);
+
+	if (result)
+		return result;
 	if (!table || !id)
 		return SIM_ERROR_INVALID_VALUE;
 	*table = NULL;

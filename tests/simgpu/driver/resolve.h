@@ -31,6 +31,19 @@ struct sim_symbol {
 extern const struct sim_symbol sim_symbols[];
 extern const size_t sim_symbol_count;
 
+/* SIM_ROW_<symbol> is its row. */
+enum {
+#define SYM(symbol, base, version, variant) SIM_ROW_##symbol,
+#include "symbols.def"
+	SIM_ROWS
+};
+
+/*
+ * What the call of any entry point begins with: faults, costs, the log. Returns 0, or the
+ * CUresult to return at once. Weak default: 0.
+ */
+int sim_symbol_enter(int row);
+
 /* Values are those of CUdriverProcAddressQueryResult. */
 enum sim_lookup {
 	SIM_LOOKUP_FOUND = 0,

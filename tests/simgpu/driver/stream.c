@@ -91,27 +91,31 @@ CUresult sim_stream_adopt_legacy(struct sim_context *ctx, uint32_t slot)
 			     .flags = CU_STREAM_DEFAULT,
 			     .sim_flags = SIM_SF_LEGACY,
 			     .priority = SIM_PRIORITY_LEAST };
+	struct sim_stream *legacy = NULL;
+	CUresult res;
 
 	/* A slot is given out when its work is done, so it stands at its last sequence. */
 	if (sim.chan != NULL)
 		plan.seq = atomic_load_explicit(&sim.chan->streams[slot].completed,
 						memory_order_acquire);
-	return link_stream(&plan, &ctx->legacy);
+	res = link_stream(&plan, &legacy);
+	/* With sim_stream_get(). */
+	__atomic_store_n(&ctx->legacy, legacy, __ATOMIC_RELEASE);
+	return res;
 }
 
 CUresult sim_stream_make(struct sim_context *ctx, unsigned flags, uint32_t sim_flags,
 			 int priority, struct sim_stream **stream)
 {
 	uint64_t a[6] = { ctx->id, sim_flags, (uint64_t)(int64_t)priority }, v[6] = { 0 };
-	struct plan plan = { .ctx = ctx,
-			     .flags = flags,
-			     .sim_flags = sim_flags,
-			     .priority = priority };
+	struct plan plan = {
+		.ctx = ctx, .flags = flags, .sim_flags = sim_flags, .priority = priority
+	};
 	CUresult res;
 
-	pthread_mutex_lock(&sim.lock);
-	plan.legacy = ctx->legacy;
-	pthread_mutex_unlock(&sim.lock);
+	plan.legacy = __atomic_load_n(&ctx->legacy, __ATOMIC_ACQUIRE);
+	if (plan.legacy == NULL)
+		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	if (sim.chan != NULL) {
 		res = sim_rpc(SIM_RPC_STREAM_CREATE, a, v, -1, NULL);
 		if (res != CUDA_SUCCESS)
@@ -206,7 +210,7 @@ void sim_stream_drop_context(struct sim_context *ctx)
 	pthread_mutex_lock(&sim.lock);
 	stream = ctx->streams;
 	ctx->streams = NULL;
-	ctx->legacy = NULL;
+	__atomic_store_n(&ctx->legacy, NULL, __ATOMIC_RELEASE);
 	if (ctx->has_per_thread)
 		pthread_key_delete(ctx->per_thread);
 	ctx->has_per_thread = false;
@@ -286,8 +290,9 @@ CUresult sim_stream_get(CUstream handle, bool per_thread, struct sim_stream **st
 		return res;
 	if (handle == CU_STREAM_PER_THREAD || (handle == NULL && per_thread))
 		return per_thread_stream(ctx, stream);
-	*stream = ctx->legacy;
-	return CUDA_SUCCESS;
+	/* It goes when another thread destroys the context. */
+	*stream = __atomic_load_n(&ctx->legacy, __ATOMIC_ACQUIRE);
+	return *stream != NULL ? CUDA_SUCCESS : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 }
 
 /* ---- waiting ---- */

@@ -22,20 +22,14 @@
 
 #define SIM_ERROR_NOT_SUPPORTED 801
 
-enum {
-#define SYM(symbol, base, version, variant) INDEX_##symbol,
-#include "symbols.def"
-	SYMBOL_COUNT
-};
+static int stub(int row);
 
-static int stub(int index);
-
-/* The index keeps the bodies different, so that no compiler folds them into one. */
+/* The row keeps the bodies different, so that no compiler folds them into one. */
 #define SYM(symbol, base, version, variant)                          \
 	SIM_EXPORT int symbol(void);                                 \
 	__attribute__((weak, section("sim_stubs"))) int symbol(void) \
 	{                                                            \
-		return stub(INDEX_##symbol);                         \
+		return stub(SIM_ROW_##symbol);                       \
 	}
 #include "symbols.def"
 
@@ -48,10 +42,10 @@ const struct sim_symbol sim_symbols[] = {
 	{ #symbol, #base, (void (*)(void))symbol, version, SIM_VARIANT_##variant },
 #include "symbols.def"
 };
-const size_t sim_symbol_count = SYMBOL_COUNT;
+const size_t sim_symbol_count = SIM_ROWS;
 
 /* One flag per name; relaxed, since all that matters is that one thread sees it clear. */
-static atomic_bool logged[SYMBOL_COUNT];
+static atomic_bool logged[SIM_ROWS];
 
 static bool log_calls(void)
 {
@@ -60,9 +54,11 @@ static bool log_calls(void)
 	return topics && strstr(topics, "calls");
 }
 
-static int stub(int index)
+static int stub(int row)
 {
-	return sim_not_supported(sim_symbols[index].symbol);
+	int result = sim_symbol_enter(row);
+
+	return result ? result : sim_not_supported(sim_symbols[row].symbol);
 }
 
 int sim_not_supported(const char *symbol)

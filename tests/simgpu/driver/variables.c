@@ -13,8 +13,8 @@
 #include "driver/ranges.h"
 #include "driver/stream.h"
 
-#define ALIGN_BYTES 256u	  /* of every variable: what cuMemAlloc promises too */
-#define ONE_COPY_BYTES (1u << 20) /* up to here a block is written as a whole */
+#define ALIGN_BYTES 256u	     /* of every variable: what cuMemAlloc promises too */
+#define ONE_COPY_BYTES (1u << 20)    /* up to here a block is written as a whole */
 #define TOO_LARGE_BYTES (1ull << 48) /* for any device; sums of it still fit 64 bits */
 
 static uint64_t room_of(const struct sim_image_global *variable)

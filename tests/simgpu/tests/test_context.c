@@ -280,6 +280,46 @@ static void synchronising_a_context_includes_destroyed_streams(void)
 	gpu_context_end(ctx);
 }
 
+static void nothing(void *unused)
+{
+	(void)unused;
+}
+
+/* Submits to the default stream until the context has gone. */
+static void *submit_until_gone(void *own)
+{
+	CUresult res = cuCtxSetCurrent(own);
+
+	while (res == CUDA_SUCCESS)
+		res = cuLaunchHostFunc(NULL, nothing, NULL);
+	return (void *)(intptr_t)res;
+}
+
+static void work_that_comes_while_its_context_goes_is_refused(void)
+{
+	enum { THREADS = 4, ROUNDS = 50 };
+	pthread_t threads[THREADS];
+	CUcontext ctx;
+	void *result;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		ctx = gpu_context();
+		for (int i = 0; i < THREADS; i++)
+			pthread_create(&threads[i], NULL, submit_until_gone, ctx);
+		GPU_OK(cuCtxDestroy(ctx));
+		for (int i = 0; i < THREADS; i++) {
+			pthread_join(threads[i], &result);
+			CU_ASSERT((intptr_t)result == CUDA_ERROR_CONTEXT_IS_DESTROYED ||
+				  (intptr_t)result == CUDA_ERROR_INVALID_CONTEXT);
+		}
+	}
+	/* And nothing else has come of it. */
+	ctx = gpu_context();
+	GPU_OK(cuLaunchHostFunc(NULL, nothing, NULL));
+	GPU_OK(cuCtxSynchronize());
+	gpu_context_end(ctx);
+}
+
 /* ---- primary contexts ---- */
 
 static void the_primary_context_is_counted_and_keeps_its_handle(void)
@@ -501,6 +541,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(attach_and_detach_count),
 		UNIT_TEST(destruction_waits_for_work_and_takes_streams_and_events_along),
 		UNIT_TEST(synchronising_a_context_includes_destroyed_streams),
+		UNIT_TEST(work_that_comes_while_its_context_goes_is_refused),
 		UNIT_TEST(the_primary_context_is_counted_and_keeps_its_handle),
 		UNIT_TEST(a_reset_frees_everything_but_the_references),
 		UNIT_TEST(limits_have_defaults_bounds_and_a_price),

@@ -1,8 +1,9 @@
 /*
- * test_coverage.c - which of the driver's functions the simulated one has, printed; and
- * that each of the others says so instead of pretending.
+ * test_coverage.c - which of the driver's functions the simulated one has, printed; that
+ * each of the others says so instead of pretending; and that none works before cuInit.
  *
- * Knows names and the result of a function that is not there. Calls only those.
+ * Knows names, and the results of functions that are not there or have to wait for cuInit,
+ * which this process never calls.
  */
 #include <dlfcn.h>
 #include <elf.h>
@@ -13,7 +14,9 @@
 
 #include "cunit_main.h"
 
-enum { NOT_SUPPORTED = 801 };
+enum { NOT_INITIALIZED = 3, NOT_SUPPORTED = 801 };
+/* A source file that no longer gets linked would turn its functions into stubs. */
+enum { IMPLEMENTED_AT_LEAST = 527 };
 
 static const char *const names[] = {
 #define SYM(symbol, base, version, variant) #symbol,
@@ -73,7 +76,7 @@ static void every_symbol_is_implemented_or_counted_as_not_supported(void)
 	}
 	CU_ASSERT_EQUAL(NAMES, 673);
 	CU_ASSERT_EQUAL(counts[0] + counts[1], 673);
-	CU_ASSERT(counts[1] >= 3);
+	CU_ASSERT(counts[1] >= IMPLEMENTED_AT_LEAST);
 	printf("      of %d symbols: %d implemented, %d NOT_SUPPORTED, none silently "
 	       "successful\n",
 	       NAMES, counts[1], counts[0]);
@@ -100,6 +103,42 @@ static void every_function_that_is_not_there_says_so(void)
 		if (result != NOT_SUPPORTED)
 			fprintf(stderr, "%s returned %d\n", names[i], result);
 		CU_ASSERT_EQUAL(result, NOT_SUPPORTED);
+	}
+}
+
+/* The manual lets these be called at any time. */
+static int works_before_init(const char *name)
+{
+	static const char *const early[] = { "cuInit",		 "cuDriverGetVersion",
+					     "cuGetErrorName",	 "cuGetErrorString",
+					     "cuGetProcAddress", "cuGetProcAddress_v2",
+					     "cuGetExportTable" };
+
+	for (size_t i = 0; i < sizeof(early) / sizeof(early[0]); i++)
+		if (strcmp(name, early[i]) == 0)
+			return 1;
+	return 0;
+}
+
+static void every_other_function_waits_for_init(void)
+{
+	for (int i = 0; i < NAMES; i++) {
+		/* As many arguments as the longest has, all of them 0. */
+		int (*function)(long, long, long, long, long, long, long, long, long,
+				long, long, long);
+		int result;
+
+		if (state(names[i]) != 1 || works_before_init(names[i]))
+			continue;
+		*(void **)&function = dlsym(driver, names[i]);
+		if (!function) {
+			CU_FAIL("a name is not exported");
+			continue;
+		}
+		result = function(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+		if (result != NOT_INITIALIZED)
+			fprintf(stderr, "%s returned %d\n", names[i], result);
+		CU_ASSERT_EQUAL(result, NOT_INITIALIZED);
 	}
 }
 
@@ -181,6 +220,7 @@ const struct unit_suite unit_suite = {
 	.tests = {
 		UNIT_TEST(every_symbol_is_implemented_or_counted_as_not_supported),
 		UNIT_TEST(every_function_that_is_not_there_says_so),
+		UNIT_TEST(every_other_function_waits_for_init),
 		UNIT_TEST(names_the_driver_does_not_have_are_unknown),
 		UNIT_TEST(the_library_exports_the_673_names_and_no_other_of_cuda),
 	},

@@ -4,6 +4,7 @@
  */
 #include "common_gpu.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -262,6 +263,56 @@ static void calls_cost_what_the_environment_says(void)
 		 "SIMGPU_ZERO_COST=1");
 }
 
+/* ---- all of them ---- */
+
+static const char *const names[] = {
+#define SYM(symbol, base, version, variant) #symbol,
+#include "symbols.def"
+};
+static const char *const bases[] = {
+#define SYM(symbol, base, version, variant) #base,
+#include "symbols.def"
+};
+enum { NAMES = sizeof(names) / sizeof(names[0]), FIRST_CODE = 1000 };
+
+/* Each function's own code comes back, so each begins under its own name. */
+static void each_fails(void)
+{
+	void *driver = dlopen("libcuda.so.1", RTLD_NOW);
+
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	for (int i = 0; i < NAMES; i++) {
+		/* As many arguments as the longest has, all of them 0. */
+		CUresult (*function)(long, long, long, long, long, long, long, long, long,
+				     long, long, long);
+
+		if (strcmp(names[i], "cuInit") == 0)
+			continue;
+		*(void **)&function = dlsym(driver, names[i]);
+		child_check_result(function(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+				   (CUresult)(FIRST_CODE + i), names[i], __FILE__,
+				   __LINE__);
+	}
+	dlclose(driver);
+}
+
+static void every_function_can_be_made_to_fail_by_its_name(void)
+{
+	static char variable[NAMES * 64];
+	int length = snprintf(variable, sizeof(variable), "SIMGPU_FAULTS=");
+
+	/* A base name means all of its versions, and the first rule counts: so they come
+	 * behind the names with a version. */
+	for (int is_base = 0; is_base < 2; is_base++)
+		for (int i = 0; i < NAMES; i++)
+			if ((strcmp(names[i], bases[i]) == 0) == is_base &&
+			    strcmp(names[i], "cuInit") != 0)
+				length += snprintf(variable + length,
+						   sizeof(variable) - (size_t)length,
+						   "%s@*=%d;", names[i], FIRST_CODE + i);
+	IN_CHILD(each_fails, "SIMGPU_ZERO_COST=1", variable);
+}
+
 /* ---- symbols ---- */
 
 static void symbols(void)
@@ -387,6 +438,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_sticky_error_stays_in_its_process),
 		UNIT_TEST(slow_calls_take_their_time),
 		UNIT_TEST(calls_cost_what_the_environment_says),
+		UNIT_TEST(every_function_can_be_made_to_fail_by_its_name),
 		UNIT_TEST(symbols_can_be_hidden_and_invented),
 		UNIT_TEST(what_cannot_be_understood_is_refused_at_init),
 		UNIT_TEST(every_call_is_logged_with_its_name),

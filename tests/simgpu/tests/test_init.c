@@ -4,11 +4,18 @@
  */
 #include "common_gpu.h"
 
+#include <dlfcn.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +24,16 @@
 
 #define IN_CHILD(body, ...) \
 	CU_ASSERT_EQUAL(child_run(body, (const char *const[]){ __VA_ARGS__, NULL }), 0)
+
+/* "SIMGPU_STATE=..." for a device process that no other test uses, in `variable`. */
+static const char *own_state(const char *name, char variable[300])
+{
+	const char *state = getenv("SIMGPU_STATE");
+
+	snprintf(variable, 300, "SIMGPU_STATE=%s-%s", state ? state : "/tmp/simgpu-test",
+		 name);
+	return variable;
+}
 
 /* ---- before ---- */
 
@@ -106,12 +123,114 @@ static void no_device(void)
 
 static void a_device_that_cannot_be_started_is_no_device(void)
 {
-	char state[256];
+	char state[300];
 
-	snprintf(state, sizeof(state), "SIMGPU_STATE=%s-none",
-		 getenv("SIMGPU_STATE") ? getenv("SIMGPU_STATE") : "/tmp/simgpu-test");
-	IN_CHILD(no_device, state, "SIMGPU_DAEMON=/nonexistent/simgpud");
+	IN_CHILD(no_device, own_state("none", state),
+		 "SIMGPU_DAEMON=/nonexistent/simgpud");
 	IN_CHILD(no_device, "SIMGPU_ZERO_COST=1", "SIMGPU_DEVICES=many");
+}
+
+/* A program without standard streams, which opens some later, as daemons do. */
+static void no_standard_streams(void)
+{
+	CUdeviceptr ptr;
+	int null_fd;
+
+	for (int fd = 0; fd < 3; fd++)
+		close(fd);
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK(fcntl(0, F_GETFD) < 0 && fcntl(1, F_GETFD) < 0 && fcntl(2, F_GETFD) < 0);
+	null_fd = open("/dev/null", O_RDWR);
+	CHECK(null_fd == 0 && dup2(null_fd, 1) == 1 && dup2(null_fd, 2) == 2);
+	CHECK_IS(cuCtxCreate(&(CUcontext){ NULL }, NULL, 0, 0), CUDA_SUCCESS);
+	CHECK_IS(cuMemAlloc(&ptr, 4096), CUDA_SUCCESS);
+}
+
+static void the_connection_takes_no_numbers_of_standard_streams(void)
+{
+	IN_CHILD(no_standard_streams, NULL);
+}
+
+/* A device is started under the limits of one program and serves others. */
+static void limited_starter(void)
+{
+	static const struct {
+		int limit;
+		rlim_t value;
+	} limits[] = { { RLIMIT_NOFILE, 12 }, { RLIMIT_FSIZE, 4096 } };
+	struct rlimit limit;
+	void *host = NULL;
+
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		CHECK(getrlimit(limits[i].limit, &limit) == 0);
+		limit.rlim_cur = limits[i].value;
+		CHECK(setrlimit(limits[i].limit, &limit) == 0);
+	}
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK_IS(cuCtxCreate(&(CUcontext){ NULL }, NULL, 0, 0), CUDA_SUCCESS);
+	CHECK_IS(cuMemHostAlloc(&host, 1 << 20, 0), CUDA_SUCCESS);
+	if (host != NULL)
+		memset(host, 1, 1 << 20);
+}
+
+static void the_device_is_not_held_to_the_limits_of_its_starter(void)
+{
+	char state[300];
+
+	IN_CHILD(limited_starter, own_state("limits", state));
+}
+
+static void little_address_space(void)
+{
+	struct rlimit limit;
+	CUcontext ctx;
+	CUevent event;
+	CUstream stream;
+	void *block;
+
+	CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
+	/* A little more than a power of two, which must not all become the driver's. */
+	limit.rlim_cur = (rlim_t)129 << 30;
+	CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	block = mmap(NULL, (size_t)16 << 30, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	CHECK(block != MAP_FAILED);
+	CHECK_IS(cuCtxCreate(&ctx, NULL, 0, 0), CUDA_SUCCESS);
+	CHECK_IS(cuEventCreate(&event, 0), CUDA_SUCCESS);
+	CHECK_IS(cuStreamCreate(&stream, 0), CUDA_SUCCESS);
+	CHECK_IS(cuCtxSynchronize(), CUDA_SUCCESS);
+}
+
+static void a_limit_of_address_space_leaves_some_for_the_program(void)
+{
+	unsigned long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	if (file == NULL || fscanf(file, "%lu", &pages) != 1 || pages > 1ul << 24)
+		unit_skip(
+			"this program has more address space than the limit, as under a "
+			"sanitizer");
+	else
+		IN_CHILD(little_address_space, NULL);
+	if (file != NULL)
+		fclose(file);
+}
+
+/* Its thread and the destructors of threads' values would be called after it has gone. */
+static void the_library_stays_when_a_program_unloads_it(void)
+{
+	void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+	struct link_map *map = NULL;
+	bool stays = false;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(library);
+	CU_ASSERT_EQUAL_FATAL(dlinfo(library, RTLD_DI_LINKMAP, &map), 0);
+	for (const ElfW(Dyn) *d = map->l_ld; d->d_tag != DT_NULL; d++)
+		if (d->d_tag == DT_FLAGS_1)
+			stays = (d->d_un.d_val & DF_1_NODELETE) != 0;
+	CU_ASSERT(stays);
+	dlclose(library);
 }
 
 /* ---- fork ---- */
@@ -143,6 +262,59 @@ static void fork_body(void)
 	CHECK_IS(cuStreamCreate(&stream, 0), CUDA_SUCCESS);
 	CHECK_IS(cuStreamSynchronize(stream), CUDA_SUCCESS);
 	CHECK_IS(cuStreamDestroy(stream), CUDA_SUCCESS);
+}
+
+/* The device takes its time to start, and meanwhile the process forks. */
+static void fork_during_init(void)
+{
+	const char *started = getenv("STARTED");
+	CUresult result = CUDA_ERROR_UNKNOWN;
+	pthread_t thread;
+	int status = -1;
+	pid_t pid;
+
+	pthread_create(&thread, NULL, init_thread, &result);
+	while (access(started, F_OK) != 0)
+		;
+	pid = fork();
+	if (pid == 0) {
+		alarm(unit_patience_ms(10000) / 1000);
+		/* It was forked before cuInit or after it, but has no half of it. */
+		cuInit(0);
+		/* Past sanitizers, which miss the other thread at an ordinary end. */
+		kill(getpid(), SIGKILL);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	      WTERMSIG(status) == SIGKILL);
+	pthread_join(thread, NULL);
+	CHECK_IS(result, CUDA_SUCCESS);
+	CHECK_IS(cuCtxCreate(&(CUcontext){ NULL }, NULL, 0, 0), CUDA_SUCCESS);
+}
+
+static void a_fork_while_another_thread_initialises_harms_nobody(void)
+{
+	const char *build = getenv("BUILD"), *tmp = getenv("TMPDIR");
+	char program[256], daemon_variable[300], started[300], state[300];
+	FILE *script;
+
+	if (build == NULL || tmp == NULL) {
+		unit_skip("BUILD and TMPDIR are not set, as tests/run.sh does");
+		return;
+	}
+	snprintf(program, sizeof(program), "%s/slow-simgpud", tmp);
+	snprintf(started, sizeof(started), "STARTED=%s/started", tmp);
+	snprintf(daemon_variable, sizeof(daemon_variable), "SIMGPU_DAEMON=%s", program);
+	script = fopen(program, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(script);
+	/* The longer it takes the surer the fork comes meanwhile; nothing depends on it. */
+	fprintf(script,
+		"#!/bin/sh\n: >'%s/started'\nsleep 0.2\nexec '%s/sim/simgpud' \"$@\"\n",
+		tmp, build);
+	fclose(script);
+	chmod(program, 0700);
+	IN_CHILD(fork_during_init, own_state("slow", state), daemon_variable, started);
+	unlink(program);
+	unlink(strchr(started, '=') + 1);
 }
 
 static void a_forked_child_has_no_cuda_and_its_parent_keeps_it(void)
@@ -177,12 +349,10 @@ static void lost_device(void)
 
 static void a_lost_device_makes_its_clients_calls_fail(void)
 {
-	char state[256];
+	char state[300];
 
-	/* A device process of its own: lost devices stay lost. */
-	snprintf(state, sizeof(state), "SIMGPU_STATE=%s-lost",
-		 getenv("SIMGPU_STATE") ? getenv("SIMGPU_STATE") : "/tmp/simgpu-test");
-	IN_CHILD(lost_device, state);
+	/* Lost devices stay lost. */
+	IN_CHILD(lost_device, own_state("lost", state));
 }
 
 /* Where the device process of killed_device() writes its number. */
@@ -193,29 +363,45 @@ static void *wait_thread(void *stream)
 	return (void *)(intptr_t)cuStreamSynchronize(stream);
 }
 
-static void killed_device(void)
+static void kill_device(void)
 {
-	pthread_t waiter;
-	struct gate gate = { NULL, 0 };
-	CUcontext ctx;
-	CUstream stream;
-	CUdeviceptr ptr;
-	void *host = NULL, *result;
+	FILE *file = fopen(pid_file, "r");
 	int pid = 0;
-	FILE *file;
+
+	CHECK(file != NULL && fscanf(file, "%d", &pid) == 1 && pid > 1);
+	if (pid > 1)
+		kill(pid, SIGKILL);
+	if (file != NULL)
+		fclose(file);
+}
+
+/* A stream held up, in a context of its own. */
+static CUstream held_up_stream(void)
+{
+	CUcontext ctx;
+	CUstream stream = NULL;
+	CUdeviceptr addr = 0;
+	void *host = NULL;
 
 	CHECK_IS(cuInit(0), CUDA_SUCCESS);
 	CHECK_IS(cuCtxCreate(&ctx, NULL, 0, 0), CUDA_SUCCESS);
 	CHECK_IS(cuStreamCreate(&stream, 0), CUDA_SUCCESS);
 	CHECK_IS(cuMemHostAlloc(&host, 4, 0), CUDA_SUCCESS);
-	CHECK_IS(cuMemHostGetDevicePointer(&gate.addr, host, 0), CUDA_SUCCESS);
-	CHECK_IS(cuStreamWaitValue32(stream, gate.addr, 1, CU_STREAM_WAIT_VALUE_EQ),
+	CHECK_IS(cuMemHostGetDevicePointer(&addr, host, 0), CUDA_SUCCESS);
+	CHECK_IS(cuStreamWaitValue32(stream, addr, 1, CU_STREAM_WAIT_VALUE_EQ),
 		 CUDA_SUCCESS);
+	return stream;
+}
+
+static void wait_for_killed_device(void)
+{
+	CUstream stream = held_up_stream();
+	pthread_t waiter;
+	CUdeviceptr ptr;
+	void *result;
+
 	pthread_create(&waiter, NULL, wait_thread, stream);
-	file = fopen(pid_file, "r");
-	CHECK(file != NULL && fscanf(file, "%d", &pid) == 1 && pid > 1);
-	if (pid > 1)
-		kill(pid, SIGKILL);
+	kill_device();
 	pthread_join(waiter, &result);
 	CHECK_IS((CUresult)(intptr_t)result, CUDA_ERROR_DEVICE_UNAVAILABLE);
 	CHECK_IS(cuMemAlloc(&ptr, 4096), CUDA_ERROR_DEVICE_UNAVAILABLE);
@@ -224,10 +410,48 @@ static void killed_device(void)
 	CHECK_IS(cuStreamDestroy(stream), CUDA_ERROR_DEVICE_UNAVAILABLE);
 }
 
-static void waits_and_calls_end_when_the_device_process_is_killed(void)
+/* Nobody waits, and no call but the queries is made. */
+static void poll_killed_device(void)
+{
+	CUstream stream = held_up_stream();
+	CUresult result;
+	CUevent event;
+
+	CHECK_IS(cuEventCreate(&event, 0), CUDA_SUCCESS);
+	CHECK_IS(cuEventRecord(event, stream), CUDA_SUCCESS);
+	kill_device();
+	while ((result = cuEventQuery(event)) == CUDA_ERROR_NOT_READY)
+		;
+	CHECK_IS(result, CUDA_ERROR_DEVICE_UNAVAILABLE);
+	CHECK_IS(cuStreamQuery(stream), CUDA_ERROR_DEVICE_UNAVAILABLE);
+}
+
+static sem_t told;
+
+static void CUDA_CB tell(CUstream stream, CUresult status, void *data)
+{
+	(void)stream;
+	*(CUresult *)data = status;
+	sem_post(&told);
+}
+
+static void callback_of_killed_device(void)
+{
+	CUstream stream = held_up_stream();
+	CUresult status = CUDA_SUCCESS;
+
+	sem_init(&told, 0, 0);
+	CHECK_IS(cuStreamAddCallback(stream, tell, &status, 0), CUDA_SUCCESS);
+	kill_device();
+	while (sem_wait(&told) != 0)
+		;
+	CHECK_IS(status, CUDA_ERROR_DEVICE_UNAVAILABLE);
+}
+
+static void waits_queries_and_callbacks_end_when_the_device_process_is_killed(void)
 {
 	const char *build = getenv("BUILD"), *state = getenv("SIMGPU_STATE");
-	char program[256], daemon_variable[300], state_variable[300];
+	char program[256], daemon_variable[300], killed[300];
 	FILE *script;
 
 	if (build == NULL || state == NULL) {
@@ -243,8 +467,9 @@ static void waits_and_calls_end_when_the_device_process_is_killed(void)
 	fclose(script);
 	chmod(program, 0700);
 	snprintf(daemon_variable, sizeof(daemon_variable), "SIMGPU_DAEMON=%s", program);
-	snprintf(state_variable, sizeof(state_variable), "SIMGPU_STATE=%s-killed", state);
-	IN_CHILD(killed_device, daemon_variable, state_variable);
+	IN_CHILD(wait_for_killed_device, daemon_variable, own_state("killed", killed));
+	IN_CHILD(poll_killed_device, daemon_variable, killed);
+	IN_CHILD(callback_of_killed_device, daemon_variable, killed);
 	unlink(program);
 	unlink(pid_file);
 }
@@ -377,12 +602,11 @@ static void devices(void)
 
 static void devices_are_what_the_environment_says(void)
 {
-	char state[256];
+	char state[300];
 
-	snprintf(state, sizeof(state), "SIMGPU_STATE=%s-three",
-		 getenv("SIMGPU_STATE") ? getenv("SIMGPU_STATE") : "/tmp/simgpu-test");
-	IN_CHILD(devices, state, "SIMGPU_DEVICES=3", "SIMGPU_MEMORY=3GiB",
-		 "SIMGPU_NAME=Test GPU", "SIMGPU_SMS=40", "SIMGPU_CC=8.6");
+	IN_CHILD(devices, own_state("three", state), "SIMGPU_DEVICES=3",
+		 "SIMGPU_MEMORY=3GiB", "SIMGPU_NAME=Test GPU", "SIMGPU_SMS=40",
+		 "SIMGPU_CC=8.6");
 	IN_CHILD(devices, "SIMGPU_ZERO_COST=1", "SIMGPU_DEVICES=3", "SIMGPU_MEMORY=3GiB",
 		 "SIMGPU_NAME=Test GPU", "SIMGPU_SMS=40", "SIMGPU_CC=8.6");
 }
@@ -394,9 +618,14 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(the_driver_version_can_be_chosen),
 		UNIT_TEST(init_takes_no_flags_and_any_number_of_threads),
 		UNIT_TEST(a_device_that_cannot_be_started_is_no_device),
+		UNIT_TEST(the_connection_takes_no_numbers_of_standard_streams),
+		UNIT_TEST(the_device_is_not_held_to_the_limits_of_its_starter),
+		UNIT_TEST(a_limit_of_address_space_leaves_some_for_the_program),
+		UNIT_TEST(the_library_stays_when_a_program_unloads_it),
 		UNIT_TEST(a_forked_child_has_no_cuda_and_its_parent_keeps_it),
+		UNIT_TEST(a_fork_while_another_thread_initialises_harms_nobody),
 		UNIT_TEST(a_lost_device_makes_its_clients_calls_fail),
-		UNIT_TEST(waits_and_calls_end_when_the_device_process_is_killed),
+		UNIT_TEST(waits_queries_and_callbacks_end_when_the_device_process_is_killed),
 		UNIT_TEST(every_error_has_a_name_and_a_text_before_init),
 		UNIT_TEST(devices_are_what_the_environment_says),
 	},

@@ -180,9 +180,9 @@ static CUresult load_variables(CUmodule *module, uint64_t bytes)
 
 static void variables_of_any_size_are_held_or_refused(void)
 {
-	static const uint64_t sizes[] = { 1ull << 40, 1ull << 63, UINT64_MAX - 1023,
-					  UINT64_MAX - 511, UINT64_MAX - 255,
-					  UINT64_MAX };
+	static const uint64_t sizes[] = { 1ull << 40,	     1ull << 63,
+					  UINT64_MAX - 1023, UINT64_MAX - 511,
+					  UINT64_MAX - 255,  UINT64_MAX };
 	struct simgpu_bytes before = held();
 	CUmodule module = NULL;
 	CUdeviceptr small = 0;
@@ -619,9 +619,9 @@ static void a_context_may_go_while_its_modules_are_unloaded(void)
 	for (int round = 0; round < ROUNDS; round++) {
 		MUST(cuCtxCreate(&own, NULL, 0, 0));
 		for (int i = 0; i < THREADS; i++)
-			CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL,
-							     load_until_gone, own),
-					      0);
+			CU_ASSERT_EQUAL_FATAL(
+				pthread_create(&threads[i], NULL, load_until_gone, own),
+				0);
 		OK(cuCtxDestroy(own));
 		for (int i = 0; i < THREADS; i++) {
 			pthread_join(threads[i], &result);

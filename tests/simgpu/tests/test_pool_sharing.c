@@ -130,11 +130,14 @@ static struct letter receive_letter(void)
 			      .msg_iovlen = 1,
 			      .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
+	const struct cmsghdr *c;
 
 	close(post[0]); /* so that the end of the exporter is the end of the post */
 	REQUIRE(recvmsg(post[1], &msg, 0) == (ssize_t)sizeof(letter));
-	REQUIRE(CMSG_FIRSTHDR(&msg) != NULL);
-	memcpy(&letter.fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
+	c = CMSG_FIRSTHDR(&msg);
+	REQUIRE(c != NULL);
+	if (c != NULL)
+		memcpy(&letter.fd, CMSG_DATA(c), sizeof(int));
 	return letter;
 }
 
