@@ -89,11 +89,14 @@ LIBSIMGPU := $(BUILD)/lib/libsimgpu.a
 # Parts of the device and the driver, for tests that call into them without a device process.
 LIBSIMDEVICE := $(OBJ)/libsimdevice.a
 LIBSIMDRIVER := $(OBJ)/libsimdriver.a
+# Stands alone: it finds a driver, real or simulated, by dlopen.
+PROBE     := $(BUILD)/tests/gpu/probe $(BUILD)/tests/gpu/probe_count.so
 LIBSHIM   := $(if $(SHIM),$(BUILD)/lib/libgpushim.so)
 
 # --- what people ask for -----------------------------------------------------------------
 
 .PHONY: all lib sim tools examples tests benches test test-run bench demo fuzz fuzz-build \
+	check-gpu probe \
 	test-asan test-ubsan test-tsan lint format install uninstall clean help FORCE \
 	missing-cuda-headers
 .DEFAULT_GOAL := all
@@ -112,11 +115,12 @@ endif
 sim: $(SIMGPUD) $(LIBCUDA) $(LIBNVML) $(LIBSIMGPU)
 tools: $(SIMTOOL)
 examples: $(EXAMPLES)
-tests: $(UNIT) $(SIMTESTS) $(STRESS)
+tests: $(UNIT) $(SIMTESTS) $(STRESS) $(PROBE)
+probe: $(PROBE)
 benches: $(BENCH)
 
 # Before any package is installed: without the headers nothing could be built with them.
-test demo bench fuzz: $(if $(CUDA_INCLUDE),,missing-cuda-headers)
+test demo bench fuzz check-gpu: $(if $(CUDA_INCLUDE),,missing-cuda-headers)
 
 # The packages come before the build: on a fresh machine the compiler is one of them.
 test:
@@ -127,6 +131,11 @@ test:
 test-run:
 	@BUILD='$(abspath $(BUILD))' TIMEOUT='$(TIMEOUT)' tests/run.sh $(UNIT) $(SIMTESTS) \
 		$(STRESS) $(CLIENTS)
+
+# GPU=sim runs it against the simulated GPU, as a check of itself. DATE=YYYY-MM-DD.
+GPU ?= real
+check-gpu: $(PROBE) $(if $(filter sim,$(GPU)),sim)
+	@BUILD='$(abspath $(BUILD))' GPU='$(GPU)' DATE='$(DATE)' tests/gpu/check-gpu.sh
 
 demo:
 	@tests/deps.sh build demo
@@ -179,6 +188,7 @@ help:
 	@echo 'make test         everything that can be proven on this machine'
 	@echo 'make lib | sim | tools | examples | tests     one part of the build'
 	@echo 'make bench        figures, by themselves on a quiet machine'
+	@echo 'make check-gpu    asks a real GPU what the simulated one assumes; GPU=sim tries it'
 	@echo 'make fuzz         each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (clang)'
 	@echo 'make test-asan | test-ubsan | test-tsan       our own tests under a sanitizer'
 	@echo 'make lint         formatting, clang-tidy, shellcheck;  make format  rewrites'
@@ -205,7 +215,8 @@ $(OBJ)/%.o: %.c $(OBJ)/flags $(if $(CUDA_INCLUDE),,| missing-cuda-headers)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(OBJ_FLAGS) $(INCLUDES) -MMD -MP -c -o $@ $<
 
-$(SIM_COMMON) $(SIM_API) $(SIM_DRIVER) $(SIM_NVML) $(SHIM): OBJ_FLAGS := $(PIC)
+$(SIM_COMMON) $(SIM_API) $(SIM_DRIVER) $(SIM_NVML) $(SHIM) \
+	$(call objects,tests/gpu/probe/count): OBJ_FLAGS := $(PIC)
 # What a test may look into beyond the shared headers.
 $(call objects,tests/unit): OBJ_FLAGS := -Itests/unit -I$(SIM)/common -I$(SIM)/device \
 	-I$(SIM)/driver
@@ -288,6 +299,14 @@ $(STRESS): $(BUILD)/tests/stress/%: $(OBJ)/tests/stress/%.o $(call shared,tests/
 $(BENCH): $(BUILD)/bench/%: $(OBJ)/tests/bench/%.o $(call shared,tests/bench) \
 		$(LIBSIMGPU) | $(LIBCUDA) $(LIBNVML) $(SIMGPUD)
 	$(call program,$(CUDA_LINK) -lm)
+
+$(BUILD)/tests/gpu/probe: $(call objects,tests/gpu/probe)
+	$(call program,-lm)
+
+$(BUILD)/tests/gpu/probe_count.so: $(call objects,tests/gpu/probe/count)
+	$(link)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -o $@ $^ $(LIBS)
 
 $(FUZZ): $(BUILD)/fuzz/%: $(OBJ)/tests/fuzz/%.o $(call shared,tests/fuzz) \
 		$(OBJ)/tests/unit/common_server.o $(LIBSIMDEVICE) $(LIBSIMDRIVER)

@@ -147,7 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				&record, sizeof(record));
 		for (int i = 0; i < 20; i++) {
 			clock_step(i == 7 ? 10000000 : 0); /* no patience */
-			pass_ns(device.server, 50000);
+			pass_ns(device.server, 20000);
 			sim_host_done(device.client, input_u8(&in) % 4);
 			if (i == 10 && device.client->graphs != NULL)
 				sim_graph_forget(device.client, device.client->graphs);
