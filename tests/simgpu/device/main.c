@@ -87,16 +87,13 @@ static void handle(struct sim_server *server, const struct epoll_event *event)
 /* Ends the device if nobody is left: under the lock that connecting clients take. */
 static bool try_leave(struct sim_server *server)
 {
-	char path[sizeof(server->state) + 32];
-
 	if (flock(server->lock_fd, LOCK_EX | LOCK_NB) < 0)
 		return false;
 	if (sim_server_accept(server) == 0) {
 		flock(server->lock_fd, LOCK_UN);
 		return false;
 	}
-	snprintf(path, sizeof(path), "%s/device.sock", server->state);
-	unlink(path);
+	unlinkat(server->state_fd, "device.sock", 0);
 	close(server->listen_fd);
 	flock(server->lock_fd, LOCK_UN);
 	return true;
@@ -168,20 +165,16 @@ static int start(struct sim_server *server, int listen_fd, const char *state)
 	struct sim_engine_config engine;
 	struct sim_engine_calls calls;
 	struct rlimit files;
-	char why[256], path[sizeof(server->state) + 32];
+	char why[256];
 	unsigned d;
 
 	if (sim_config_read(&server->config, why, sizeof(why)) < 0) {
 		fprintf(stderr, "simgpud: %s\n", why);
 		return -1;
 	}
-	if (snprintf(server->state, sizeof(server->state), "%s", state) >=
-	    (int)sizeof(server->state)) {
-		fprintf(stderr, "simgpud: the state directory's name is too long: %s\n", state);
-		return -1;
-	}
-	snprintf(path, sizeof(path), "%s/lock", state);
-	server->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	server->state_fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	server->lock_fd = openat(server->state_fd, "lock",
+				 O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	server->listen_fd = listen_fd;
 	server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	server->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);

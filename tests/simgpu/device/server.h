@@ -202,7 +202,7 @@ struct sim_export {
 
 struct sim_server {
 	struct sim_config config;
-	char state[256];
+	int state_fd; /* the state directory; its name may be another one's by now */
 	int listen_fd, epoll_fd, timer_fd, lock_fd;
 	struct sim_engine *engine;
 	struct sim_history history;

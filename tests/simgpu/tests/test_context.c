@@ -364,13 +364,17 @@ static void the_primary_context_is_counted_and_keeps_its_handle(void)
 static void a_reset_frees_everything_but_the_references(void)
 {
 	CUcontext ctx;
+	CUfunc_cache cache;
 	CUstream stream;
 	unsigned flags;
+	size_t value = 0;
 	int active;
 
 	GPU_OK(cuDevicePrimaryCtxRetain(&ctx, device));
 	GPU_OK(cuCtxSetCurrent(ctx));
 	GPU_OK(cuStreamCreate(&stream, 0));
+	GPU_OK(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, 4096));
+	GPU_OK(cuCtxSetCacheConfig(CU_FUNC_CACHE_PREFER_L1));
 	GPU_OK(cuDevicePrimaryCtxReset(device));
 	GPU_OK(cuDevicePrimaryCtxGetState(device, &flags, &active));
 	CU_ASSERT_EQUAL(active, 0);
@@ -379,6 +383,14 @@ static void a_reset_frees_everything_but_the_references(void)
 	GPU_OK(cuDevicePrimaryCtxRelease(device));
 	GPU_IS(cuDevicePrimaryCtxRelease(device), CUDA_ERROR_INVALID_CONTEXT);
 	GPU_OK(cuDevicePrimaryCtxReset(device));
+	/* What is made next is as new. */
+	GPU_OK(cuDevicePrimaryCtxRetain(&ctx, device));
+	GPU_OK(cuCtxSetCurrent(ctx));
+	GPU_OK(cuCtxGetLimit(&value, CU_LIMIT_STACK_SIZE));
+	CU_ASSERT_EQUAL(value, 1024);
+	GPU_OK(cuCtxGetCacheConfig(&cache));
+	CU_ASSERT_EQUAL(cache, CU_FUNC_CACHE_PREFER_NONE);
+	GPU_OK(cuDevicePrimaryCtxRelease(device));
 	GPU_OK(cuCtxSetCurrent(NULL));
 }
 
@@ -400,6 +412,9 @@ static void limits_have_defaults_bounds_and_a_price(void)
 	GPU_OK(cuCtxGetLimit(&value, CU_LIMIT_MALLOC_HEAP_SIZE));
 	CU_ASSERT_EQUAL(value, 72 << 20);
 	CU_ASSERT_EQUAL(context_bytes(), before + (64 << 20));
+	GPU_OK(cuCtxSetLimit(CU_LIMIT_PRINTF_FIFO_SIZE, 9 << 20));
+	CU_ASSERT_EQUAL(context_bytes(), before + (72 << 20));
+	GPU_OK(cuCtxSetLimit(CU_LIMIT_PRINTF_FIFO_SIZE, 1 << 20));
 	GPU_OK(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, 2048));
 	CU_ASSERT(context_bytes() > before + (65 << 20));
 	GPU_OK(cuCtxSetLimit(CU_LIMIT_STACK_SIZE, 1024));

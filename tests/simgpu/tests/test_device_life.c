@@ -111,6 +111,33 @@ static void a_device_is_found_below_a_path_longer_than_a_socket_address(void)
 	simgpu_close(first);
 }
 
+static void a_device_that_ends_leaves_its_successor_alone(void)
+{
+	const char *why = "";
+	char state[4096], moved[4200];
+	struct simgpu_monitor *first, *second, *third;
+	unsigned looks = 0;
+
+	snprintf(state, sizeof(state), "%s", other_state("successor"));
+	snprintf(moved, sizeof(moved), "%s-moved", state);
+	first = simgpu_open(state, 1, &why);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+	/* Somebody tidies up while it runs, and its name goes to another. */
+	CU_ASSERT_EQUAL(rename(state, moved), 0);
+	second = simgpu_open(state, 1, &why);
+	CU_ASSERT_PTR_NOT_NULL(second);
+	simgpu_close(first);
+	do {
+		third = simgpu_open(moved, 0, &why);
+		simgpu_close(third);
+	} while (third && look_again(&looks));
+	CU_ASSERT_PTR_NULL(third);
+	third = simgpu_open(state, 0, &why);
+	CU_ASSERT_PTR_NOT_NULL(third);
+	simgpu_close(third);
+	simgpu_close(second);
+}
+
 static void a_state_directory_that_is_a_link_is_refused(void)
 {
 	const char *link = other_state("link"), *why = "";
@@ -194,6 +221,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(without_a_device_a_monitor_says_so_or_starts_one),
 		UNIT_TEST(many_starters_at_once_start_one_device),
 		UNIT_TEST(a_device_is_found_below_a_path_longer_than_a_socket_address),
+		UNIT_TEST(a_device_that_ends_leaves_its_successor_alone),
 		UNIT_TEST(a_state_directory_that_is_a_link_is_refused),
 		UNIT_TEST(a_setting_that_is_wrong_is_named_to_who_starts_the_device),
 		UNIT_TEST(a_lost_device_takes_its_clients_with_it_and_no_others),

@@ -304,39 +304,67 @@ static void events_run_out_and_come_back(void)
 	free(events);
 }
 
+/* As many events as there are; returns how many, and destroys them. */
+static int all_events(CUevent *events, int most)
+{
+	int n = 0;
+
+	while (n < most && cuEventCreate(&events[n], 0) == CUDA_SUCCESS)
+		n++;
+	for (int i = 0; i < n; i++)
+		if (cuEventDestroy(events[i]) != CUDA_SUCCESS) {
+			CU_FAIL("an event could not be destroyed");
+			break;
+		}
+	return n;
+}
+
 static void an_event_destroyed_with_its_record_pending_disturbs_no_other(void)
 {
-	CUstream slow, fast;
+	enum { MANY = 100000, PENDING = 200 };
+	CUevent *events = calloc(MANY, sizeof(CUevent)), event;
 	struct gate gate;
-	CUevent event;
-	float ms;
+	CUstream slow;
+	int room;
 
+	room = all_events(events, MANY);
 	GPU_OK(cuStreamCreate(&slow, CU_STREAM_NON_BLOCKING));
-	GPU_OK(cuStreamCreate(&fast, CU_STREAM_NON_BLOCKING));
 	gate = gate_close(slow);
-	/* More than there are slots, so that every one is used again. */
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < PENDING; i++) {
 		GPU_OK(cuEventCreate(&event, 0));
 		GPU_OK(cuEventRecord(event, slow));
 		GPU_OK(cuEventDestroy(event));
 	}
-	for (int i = 0; i < 66000; i++) {
-		if (cuEventCreate(&event, 0) != CUDA_SUCCESS ||
-		    cuEventDestroy(event) != CUDA_SUCCESS) {
-			CU_FAIL("events have run out");
-			break;
-		}
-	}
-	GPU_OK(cuEventCreate(&event, 0));
-	GPU_OK(cuEventRecord(event, fast));
-	GPU_OK(cuEventSynchronize(event));
-	GPU_OK(cuEventElapsedTime(&ms, event, event));
+	/* Those records will be made yet, so nobody else is given their places. */
+	CU_ASSERT_EQUAL(all_events(events, MANY), room - PENDING);
 	gate_open(&gate);
 	GPU_OK(cuCtxSynchronize());
+	CU_ASSERT_EQUAL(all_events(events, MANY), room);
 	gate_free(&gate);
-	GPU_OK(cuEventDestroy(event));
 	GPU_OK(cuStreamDestroy(slow));
-	GPU_OK(cuStreamDestroy(fast));
+	free(events);
+}
+
+static void synchronising_an_event_lets_pools_shrink(void)
+{
+	cuuint64_t reserved = 0;
+	CUmemoryPool pool;
+	CUdeviceptr ptr;
+	CUevent event;
+
+	GPU_OK(cuDeviceGetDefaultMemPool(&pool, 0));
+	GPU_OK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+	GPU_OK(cuMemAllocAsync(&ptr, 1 << 20, NULL));
+	GPU_OK(cuMemFreeAsync(ptr, NULL));
+	GPU_OK(cuEventRecord(event, NULL));
+	GPU_OK(cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT,
+				     &reserved));
+	CU_ASSERT(reserved != 0);
+	GPU_OK(cuEventSynchronize(event));
+	GPU_OK(cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT,
+				     &reserved));
+	CU_ASSERT_EQUAL(reserved, 0);
+	GPU_OK(cuEventDestroy(event));
 }
 
 struct recorder {
@@ -536,6 +564,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(back_to_back_kernels_are_timed_without_the_host),
 		UNIT_TEST(events_run_out_and_come_back),
 		UNIT_TEST(an_event_destroyed_with_its_record_pending_disturbs_no_other),
+		UNIT_TEST(synchronising_an_event_lets_pools_shrink),
 		UNIT_TEST(threads_record_and_wait_for_one_event),
 		UNIT_TEST(an_event_is_waited_for_in_another_process),
 		UNIT_TEST(events_work_without_a_device_process),

@@ -4,7 +4,9 @@
  *
  * The last test makes this process' CUDA unusable, as an illegal address does.
  */
+#include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
@@ -196,6 +198,24 @@ static void calls_from_inside_are_not_permitted(void)
 	OK(cuStreamQuery(stream)); /* here they are */
 }
 
+static void look_at_signals(void *blocked)
+{
+	pthread_sigmask(SIG_BLOCK, NULL, blocked);
+}
+
+static void functions_run_on_a_thread_that_takes_no_signals(void)
+{
+	sigset_t blocked;
+
+	sigemptyset(&blocked);
+	OK(cuLaunchHostFunc(stream, look_at_signals, &blocked));
+	OK(cuStreamSynchronize(stream));
+	CU_ASSERT(sigismember(&blocked, SIGTERM) == 1 &&
+		  sigismember(&blocked, SIGINT) == 1 &&
+		  sigismember(&blocked, SIGALRM) == 1 &&
+		  sigismember(&blocked, SIGCHLD) == 1);
+}
+
 static void null_functions_flags_and_dead_streams_are_refused(void)
 {
 	CUstream invented = (CUstream)(uintptr_t)0xabcdef0;
@@ -313,6 +333,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(an_event_waits_for_the_function_before_it),
 		UNIT_TEST(a_callback_is_told_its_stream_and_that_all_is_well),
 		UNIT_TEST(calls_from_inside_are_not_permitted),
+		UNIT_TEST(functions_run_on_a_thread_that_takes_no_signals),
 		UNIT_TEST(null_functions_flags_and_dead_streams_are_refused),
 		UNIT_TEST(a_captured_function_runs_with_each_launch_of_the_graph),
 		UNIT_TEST(a_callback_cannot_be_captured),

@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "simgpu.h"
@@ -33,6 +34,26 @@ static const char *own_state(const char *name, char variable[300])
 	snprintf(variable, 300, "SIMGPU_STATE=%s-%s", state ? state : "/tmp/simgpu-test",
 		 name);
 	return variable;
+}
+
+/* "SIMGPU_DAEMON=..." in `variable`, for a device process that runs a line of shell first.
+ * False, with the test skipped, where that cannot be had. */
+static bool wrap_device(const char *line, char variable[300])
+{
+	const char *build = getenv("BUILD"), *tmp = getenv("TMPDIR");
+	FILE *script;
+
+	if (build == NULL || tmp == NULL) {
+		unit_skip("BUILD and TMPDIR are not set, as tests/run.sh does");
+		return false;
+	}
+	snprintf(variable, 300, "SIMGPU_DAEMON=%s/wrapped-simgpud", tmp);
+	script = fopen(strchr(variable, '=') + 1, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(script);
+	fprintf(script, "#!/bin/sh\n%s\nexec '%s/sim/simgpud' \"$@\"\n", line, build);
+	fclose(script);
+	chmod(strchr(variable, '=') + 1, 0700);
+	return true;
 }
 
 /* ---- before ---- */
@@ -293,27 +314,14 @@ static void fork_during_init(void)
 
 static void a_fork_while_another_thread_initialises_harms_nobody(void)
 {
-	const char *build = getenv("BUILD"), *tmp = getenv("TMPDIR");
-	char program[256], daemon_variable[300], started[300], state[300];
-	FILE *script;
+	char state[300], wrapped[300], started[300], line[400];
 
-	if (build == NULL || tmp == NULL) {
-		unit_skip("BUILD and TMPDIR are not set, as tests/run.sh does");
-		return;
-	}
-	snprintf(program, sizeof(program), "%s/slow-simgpud", tmp);
-	snprintf(started, sizeof(started), "STARTED=%s/started", tmp);
-	snprintf(daemon_variable, sizeof(daemon_variable), "SIMGPU_DAEMON=%s", program);
-	script = fopen(program, "w");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(script);
+	snprintf(started, sizeof(started), "STARTED=%s/started", getenv("TMPDIR"));
 	/* The longer it takes the surer the fork comes meanwhile; nothing depends on it. */
-	fprintf(script,
-		"#!/bin/sh\n: >'%s/started'\nsleep 0.2\nexec '%s/sim/simgpud' \"$@\"\n",
-		tmp, build);
-	fclose(script);
-	chmod(program, 0700);
-	IN_CHILD(fork_during_init, own_state("slow", state), daemon_variable, started);
-	unlink(program);
+	snprintf(line, sizeof(line), ": >'%s'; sleep 0.2", strchr(started, '=') + 1);
+	if (!wrap_device(line, wrapped))
+		return;
+	IN_CHILD(fork_during_init, own_state("slow", state), wrapped, started);
 	unlink(strchr(started, '=') + 1);
 }
 
@@ -363,14 +371,14 @@ static void *wait_thread(void *stream)
 	return (void *)(intptr_t)cuStreamSynchronize(stream);
 }
 
-static void kill_device(void)
+static void signal_device(int sig)
 {
 	FILE *file = fopen(pid_file, "r");
 	int pid = 0;
 
 	CHECK(file != NULL && fscanf(file, "%d", &pid) == 1 && pid > 1);
 	if (pid > 1)
-		kill(pid, SIGKILL);
+		kill(pid, sig);
 	if (file != NULL)
 		fclose(file);
 }
@@ -401,7 +409,7 @@ static void wait_for_killed_device(void)
 	void *result;
 
 	pthread_create(&waiter, NULL, wait_thread, stream);
-	kill_device();
+	signal_device(SIGKILL);
 	pthread_join(waiter, &result);
 	CHECK_IS((CUresult)(intptr_t)result, CUDA_ERROR_DEVICE_UNAVAILABLE);
 	CHECK_IS(cuMemAlloc(&ptr, 4096), CUDA_ERROR_DEVICE_UNAVAILABLE);
@@ -419,7 +427,7 @@ static void poll_killed_device(void)
 
 	CHECK_IS(cuEventCreate(&event, 0), CUDA_SUCCESS);
 	CHECK_IS(cuEventRecord(event, stream), CUDA_SUCCESS);
-	kill_device();
+	signal_device(SIGKILL);
 	while ((result = cuEventQuery(event)) == CUDA_ERROR_NOT_READY)
 		;
 	CHECK_IS(result, CUDA_ERROR_DEVICE_UNAVAILABLE);
@@ -442,35 +450,86 @@ static void callback_of_killed_device(void)
 
 	sem_init(&told, 0, 0);
 	CHECK_IS(cuStreamAddCallback(stream, tell, &status, 0), CUDA_SUCCESS);
-	kill_device();
+	signal_device(SIGKILL);
 	while (sem_wait(&told) != 0)
 		;
 	CHECK_IS(status, CUDA_ERROR_DEVICE_UNAVAILABLE);
 }
 
+/* More than the ring takes, in so many streams that no queue of theirs is full. */
+enum { FULL_STREAMS = 24, FULL_WRITES = 1000, RING_AT_LEAST = 5000 };
+
+static struct {
+	CUstream streams[FULL_STREAMS];
+	uint32_t *words; /* pinned */
+	unsigned submitted;
+} full;
+
+static void *fill_ring(void *unused)
+{
+	CUresult res = CUDA_SUCCESS;
+
+	(void)unused;
+	for (uint32_t i = 1; i <= FULL_WRITES; i++)
+		for (int s = 0; s < FULL_STREAMS && res == CUDA_SUCCESS; s++) {
+			CUdeviceptr at = (CUdeviceptr)(uintptr_t)&full.words[s];
+
+			res = cuStreamWriteValue32(full.streams[s], at, i, 0);
+			__atomic_fetch_add(&full.submitted, 1, __ATOMIC_RELAXED);
+		}
+	return (void *)(intptr_t)res;
+}
+
+static void ring_of_stopped_device(void)
+{
+	const struct timespec rest = { .tv_nsec = 50000000 };
+	pthread_t thread;
+	void *host = NULL, *result;
+
+	CHECK_IS(cuInit(0), CUDA_SUCCESS);
+	CHECK_IS(cuCtxCreate(&(CUcontext){ NULL }, NULL, 0, 0), CUDA_SUCCESS);
+	CHECK_IS(cuMemHostAlloc(&host, 4096, 0), CUDA_SUCCESS);
+	full.words = host;
+	for (int s = 0; s < FULL_STREAMS; s++)
+		CHECK_IS(cuStreamCreate(&full.streams[s], CU_STREAM_NON_BLOCKING),
+			 CUDA_SUCCESS);
+	signal_device(SIGSTOP);
+	pthread_create(&thread, NULL, fill_ring, NULL);
+	while (__atomic_load_n(&full.submitted, __ATOMIC_RELAXED) < RING_AT_LEAST)
+		;
+	/* Time for a driver that writes over what has not been read to do so. */
+	nanosleep(&rest, NULL);
+	signal_device(SIGCONT);
+	pthread_join(thread, &result);
+	CHECK_IS((CUresult)(intptr_t)result, CUDA_SUCCESS);
+	CHECK_IS(cuCtxSynchronize(), CUDA_SUCCESS);
+	for (int s = 0; s < FULL_STREAMS; s++)
+		CHECK(full.words[s] == FULL_WRITES);
+}
+
 static void waits_queries_and_callbacks_end_when_the_device_process_is_killed(void)
 {
-	const char *build = getenv("BUILD"), *state = getenv("SIMGPU_STATE");
-	char program[256], daemon_variable[300], killed[300];
-	FILE *script;
+	char state[300], wrapped[300], line[400];
 
-	if (build == NULL || state == NULL) {
-		unit_skip("BUILD and SIMGPU_STATE are not set, as tests/run.sh does");
+	snprintf(pid_file, sizeof(pid_file), "%s/device-pid", getenv("TMPDIR"));
+	snprintf(line, sizeof(line), "echo $$ >'%s'", pid_file);
+	if (!wrap_device(line, wrapped))
 		return;
-	}
-	snprintf(pid_file, sizeof(pid_file), "%s-pid", state);
-	snprintf(program, sizeof(program), "%s-simgpud", state);
-	script = fopen(program, "w");
-	CU_ASSERT_PTR_NOT_NULL_FATAL(script);
-	fprintf(script, "#!/bin/sh\necho $$ >'%s'\nexec '%s/sim/simgpud' \"$@\"\n",
-		pid_file, build);
-	fclose(script);
-	chmod(program, 0700);
-	snprintf(daemon_variable, sizeof(daemon_variable), "SIMGPU_DAEMON=%s", program);
-	IN_CHILD(wait_for_killed_device, daemon_variable, own_state("killed", killed));
-	IN_CHILD(poll_killed_device, daemon_variable, killed);
-	IN_CHILD(callback_of_killed_device, daemon_variable, killed);
-	unlink(program);
+	IN_CHILD(wait_for_killed_device, wrapped, own_state("killed", state));
+	IN_CHILD(poll_killed_device, wrapped, state);
+	IN_CHILD(callback_of_killed_device, wrapped, state);
+	unlink(pid_file);
+}
+
+static void submissions_wait_for_a_device_process_that_has_no_time(void)
+{
+	char state[300], wrapped[300], line[400];
+
+	snprintf(pid_file, sizeof(pid_file), "%s/device-pid", getenv("TMPDIR"));
+	snprintf(line, sizeof(line), "echo $$ >'%s'", pid_file);
+	if (!wrap_device(line, wrapped))
+		return;
+	IN_CHILD(ring_of_stopped_device, wrapped, own_state("stopped", state));
 	unlink(pid_file);
 }
 
@@ -626,6 +685,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_fork_while_another_thread_initialises_harms_nobody),
 		UNIT_TEST(a_lost_device_makes_its_clients_calls_fail),
 		UNIT_TEST(waits_queries_and_callbacks_end_when_the_device_process_is_killed),
+		UNIT_TEST(submissions_wait_for_a_device_process_that_has_no_time),
 		UNIT_TEST(every_error_has_a_name_and_a_text_before_init),
 		UNIT_TEST(devices_are_what_the_environment_says),
 	},

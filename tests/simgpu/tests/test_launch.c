@@ -137,6 +137,27 @@ static void any_other_kernel_takes_its_time_and_is_counted(void)
 	simgpu_close(monitor);
 }
 
+static void a_kernel_of_a_known_name_with_other_parameters_is_a_stranger(void)
+{
+	static const char ptx[] = PTX_HEAD
+		".visible .entry gpushim_fill_u32(.param .u64 p, .param .u32 v,"
+		" .param .u32 n) {}\n"
+		".visible .entry gpushim_spin_ns(.param .u64 ns, .param .u64 more) {}\n";
+	uint64_t nowhere = 0x10, forever = UINT64_MAX;
+	uint32_t one = 1;
+	void *fill_params[] = { &nowhere, &one, &one };
+	void *spin_params[] = { &forever, &forever };
+	CUmodule own = NULL;
+
+	OK(cuModuleLoadData(&own, ptx));
+	OK(cuLaunchKernel(code_function(own, "gpushim_fill_u32"), 1, 1, 1, 1, 1, 1, 0,
+			  NULL, fill_params, NULL));
+	OK(cuLaunchKernel(code_function(own, "gpushim_spin_ns"), 1, 1, 1, 1, 1, 1, 0,
+			  NULL, spin_params, NULL));
+	OK(cuCtxSynchronize());
+	OK(cuModuleUnload(own));
+}
+
 /* ---- what is refused ---- */
 
 static void dimensions_have_limits(void)
@@ -363,7 +384,8 @@ static void an_event_of_a_launch_is_recorded_behind_the_kernel(void)
 	uint32_t *word = code_pinned(1), one = 1;
 	CUdeviceptr at = code_address(word);
 	void *params[] = { &at, &one };
-	CUevent timed = NULL, event = NULL;
+	CUevent timed = NULL, event = NULL, foreign = NULL;
+	CUcontext other = NULL;
 
 	OK(cuEventCreate(&timed, CU_EVENT_DEFAULT));
 	OK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
@@ -376,6 +398,12 @@ static void an_event_of_a_launch_is_recorded_behind_the_kernel(void)
 	IS(CUDA_ERROR_NOT_READY, cuEventQuery(event));
 	code_store(word, 1);
 	OK(cuEventSynchronize(event));
+	OK(cuCtxCreate(&other, NULL, 0, 0));
+	OK(cuEventCreate(&foreign, CU_EVENT_DISABLE_TIMING));
+	OK(cuCtxSetCurrent(ctx));
+	attribute.value.launchCompletionEvent.event = foreign;
+	IS(CUDA_ERROR_INVALID_HANDLE, cuLaunchKernelEx(&config, spin_word, params, NULL));
+	OK(cuCtxDestroy(other));
 	OK(cuEventDestroy(timed));
 	OK(cuEventDestroy(event));
 	OK(cuMemFreeHost(word));
@@ -457,6 +485,9 @@ static void the_old_way_checks_what_it_is_given(void)
 	IS(CUDA_ERROR_INVALID_VALUE, cuParamSeti(fill, 1 << 30, 1));
 	IS(CUDA_ERROR_INVALID_HANDLE, cuParamSetTexRef(fill, CU_PARAM_TR_DEFAULT, NULL));
 	IS(CUDA_ERROR_INVALID_VALUE, cuLaunchGrid(fill, 0, 1));
+	OK(cuFuncSetSharedSize(fill, 49 << 10));
+	IS(CUDA_ERROR_INVALID_VALUE, cuLaunch(fill));
+	OK(cuFuncSetSharedSize(fill, 0));
 	IS(CUDA_ERROR_INVALID_HANDLE, cuLaunch(NULL));
 	IS(CUDA_ERROR_INVALID_VALUE, cuLaunch(code_function(module, "gpushim_spin_ns")));
 }
@@ -503,6 +534,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(kernels_compute_what_their_names_say),
 		UNIT_TEST(arguments_come_in_a_buffer_as_well),
 		UNIT_TEST(any_other_kernel_takes_its_time_and_is_counted),
+		UNIT_TEST(a_kernel_of_a_known_name_with_other_parameters_is_a_stranger),
 		UNIT_TEST(dimensions_have_limits),
 		UNIT_TEST(shared_memory_beyond_48_kib_is_asked_for_first),
 		UNIT_TEST(a_block_larger_than_the_kernel_allows_is_out_of_resources),

@@ -224,6 +224,23 @@ static void managed_variables_are_memory_of_the_host_too(void)
 	IS(CUDA_ERROR_NOT_FOUND, cuLibraryGetManaged(&at, &bytes, library, "counter"));
 }
 
+static void unloading_waits_for_the_kernels_that_run(void)
+{
+	CUlibrary own = NULL;
+	CUkernel spin = NULL;
+	CUstream stream = NULL;
+	uint64_t ns = 20000000;
+	void *params[] = { &ns };
+
+	OK(cuLibraryLoadData(&own, PTX_ALL, NULL, NULL, 0, NULL, NULL, 0));
+	OK(cuLibraryGetKernel(&spin, own, "gpushim_spin_ns"));
+	OK(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+	OK(cuLaunchKernel((CUfunction)spin, 1, 1, 1, 1, 1, 1, 0, stream, params, NULL));
+	OK(cuLibraryUnload(own));
+	OK(cuStreamQuery(stream));
+	OK(cuStreamDestroy(stream));
+}
+
 static void dead_and_invented_handles_are_refused(void)
 {
 	CUlibrary own = NULL, invented = (CUlibrary)(uintptr_t)0x87654321;
@@ -301,6 +318,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(occupancy_is_told_for_kernels),
 		UNIT_TEST(variables_belong_to_the_context),
 		UNIT_TEST(managed_variables_are_memory_of_the_host_too),
+		UNIT_TEST(unloading_waits_for_the_kernels_that_run),
 		UNIT_TEST(dead_and_invented_handles_are_refused),
 		UNIT_TEST(options_and_images_are_checked),
 		UNIT_TEST(a_library_is_loaded_from_a_file),

@@ -248,9 +248,21 @@ static void a_batch_with_one_wrong_operation_does_nothing(void)
 	IS(CUDA_ERROR_INVALID_VALUE, cuStreamBatchMemOp(a, 2, ops, 0));
 	OK(cuStreamSynchronize(a));
 	CU_ASSERT_EQUAL(on_device(0), 0);
-	IS(CUDA_ERROR_INVALID_VALUE, cuStreamBatchMemOp(a, 256, ops, 0));
 	IS(CUDA_ERROR_INVALID_VALUE, cuStreamBatchMemOp(a, 1, NULL, 0));
 	IS(CUDA_ERROR_INVALID_VALUE, cuStreamBatchMemOp(a, 1, ops, 1));
+}
+
+static void a_batch_holds_less_than_256_operations(void)
+{
+	CUstreamBatchMemOpParams ops[256];
+
+	for (unsigned i = 0; i < 256; i++)
+		ops[i] = operation(CU_STREAM_MEM_OP_WRITE_VALUE_32, memory, i, 0);
+	IS(CUDA_ERROR_INVALID_VALUE, cuStreamBatchMemOp(a, 256, ops, 0));
+	OK(cuStreamBatchMemOp(a, 255, ops, 0));
+	OK(cuStreamBatchMemOp(a, 0, NULL, 0));
+	OK(cuStreamSynchronize(a));
+	CU_ASSERT_EQUAL(on_device(0), 254);
 }
 
 static void captured_operations_are_done_by_the_graph(void)
@@ -351,6 +363,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(registered_memory_of_the_program_can_be_waited_for),
 		UNIT_TEST(a_batch_is_done_in_its_order),
 		UNIT_TEST(a_batch_with_one_wrong_operation_does_nothing),
+		UNIT_TEST(a_batch_holds_less_than_256_operations),
 		UNIT_TEST(captured_operations_are_done_by_the_graph),
 		UNIT_TEST(words_lie_aligned_in_memory_of_the_device),
 		UNIT_TEST(flags_and_streams_are_checked),

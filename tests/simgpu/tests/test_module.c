@@ -253,6 +253,32 @@ static void variables_have_their_initial_values_each_time(void)
 	IS(CUDA_ERROR_INVALID_VALUE, cuMemcpyDtoH(&counter, at, 4));
 }
 
+static void variables_are_aligned_as_declared_and_do_not_overlap(void)
+{
+	CUmodule module = load(PTX_HEAD
+			       ".visible .global .align 1 .u8 a = 1;\n"
+			       ".visible .global .align 128 .u8 b = 2;\n"
+			       ".visible .global .align 1 .b8 c[3] = {3, 4, 5};\n"
+			       ".visible .global .align 16 .u64 d = 6;\n");
+	CUdeviceptr a = 0, b = 0, c = 0, d = 0;
+	unsigned char bytes[3] = { 0 };
+	uint64_t value = 0;
+
+	OK(cuModuleGetGlobal(&a, NULL, module, "a"));
+	OK(cuModuleGetGlobal(&b, NULL, module, "b"));
+	OK(cuModuleGetGlobal(&c, NULL, module, "c"));
+	OK(cuModuleGetGlobal(&d, NULL, module, "d"));
+	CU_ASSERT(b % 128 == 0 && d % 16 == 0);
+	OK(cuMemcpyDtoH(bytes, c, 3));
+	CU_ASSERT(bytes[0] == 3 && bytes[1] == 4 && bytes[2] == 5);
+	OK(cuMemsetD8(a, 9, 1));
+	OK(cuMemsetD8(b, 9, 1));
+	OK(cuMemsetD8(c, 9, 3));
+	OK(cuMemcpyDtoH(&value, d, sizeof(value)));
+	CU_ASSERT_EQUAL(value, 6);
+	OK(cuModuleUnload(module));
+}
+
 static void a_kernel_writes_a_variable(void)
 {
 	CUmodule module = load(PTX_ALL);
@@ -400,6 +426,11 @@ static void attributes_are_set_within_their_limits(void)
 	   cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_NUM_REGS, 16));
 	IS(CUDA_ERROR_INVALID_VALUE, cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_MAX, 1));
 	OK(cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, 50));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT,
+			      101));
+	IS(CUDA_ERROR_INVALID_VALUE,
+	   cuFuncSetAttribute(f, CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, -2));
 	OK(cuFuncSetCacheConfig(f, CU_FUNC_CACHE_PREFER_L1));
 	IS(CUDA_ERROR_INVALID_VALUE, cuFuncSetCacheConfig(f, (CUfunc_cache)77));
 	OK(cuFuncSetSharedMemConfig(f, CU_SHARED_MEM_CONFIG_EIGHT_BYTE_BANK_SIZE));
@@ -645,6 +676,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(variables_of_any_size_are_held_or_refused),
 		UNIT_TEST(dead_and_invented_handles_are_refused),
 		UNIT_TEST(variables_have_their_initial_values_each_time),
+		UNIT_TEST(variables_are_aligned_as_declared_and_do_not_overlap),
 		UNIT_TEST(a_kernel_writes_a_variable),
 		UNIT_TEST(code_is_held_from_the_first_function_on_and_given_back),
 		UNIT_TEST(variables_are_held_at_once_and_are_no_allocation_of_the_program),

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static CUcontext ctx;
 
@@ -331,6 +332,8 @@ static void a_destroyed_stream_does_its_work_to_the_end(void)
 	gate = gate_close(stream);
 	GPU_OK(cuStreamWriteValue32(stream, word.addr, 7, 0));
 	GPU_OK(cuStreamDestroy(stream));
+	/* It was none that the legacy stream waits for. */
+	GPU_OK(cuStreamSynchronize(NULL));
 	CU_ASSERT_EQUAL(*word.host, 0);
 	gate_open(&gate);
 	GPU_OK(cuCtxSynchronize());
@@ -370,6 +373,40 @@ static void the_legacy_stream_waits_for_blocking_streams_and_not_for_others(void
 	GPU_OK(cuMemFreeHost((void *)(uintptr_t)word.host));
 	GPU_OK(cuStreamDestroy(blocking));
 	GPU_OK(cuStreamDestroy(independent));
+}
+
+static int go;
+
+/* Once it may go, it takes so long that who does not wait for it is noticed. */
+static void be_slow(void *done)
+{
+	const struct timespec look = { .tv_nsec = 1000000 },
+			      time = { .tv_nsec = 20000000 };
+
+	while (!__atomic_load_n(&go, __ATOMIC_ACQUIRE))
+		nanosleep(&look, NULL);
+	nanosleep(&time, NULL);
+	__atomic_store_n((int *)done, 1, __ATOMIC_RELEASE);
+}
+
+static void waiting_for_the_legacy_stream_is_waiting_for_blocking_ones(void)
+{
+	CUstream blocking, destroyed;
+	int done[2] = { 0, 0 };
+
+	/* Nothing is ever submitted to the legacy stream itself. */
+	go = 0;
+	GPU_OK(cuStreamCreate(&blocking, CU_STREAM_DEFAULT));
+	GPU_OK(cuStreamCreate(&destroyed, CU_STREAM_DEFAULT));
+	GPU_OK(cuLaunchHostFunc(blocking, be_slow, &done[0]));
+	GPU_OK(cuLaunchHostFunc(destroyed, be_slow, &done[1]));
+	GPU_OK(cuStreamDestroy(destroyed));
+	GPU_IS(cuStreamQuery(NULL), CUDA_ERROR_NOT_READY);
+	__atomic_store_n(&go, 1, __ATOMIC_RELEASE);
+	GPU_OK(cuStreamSynchronize(NULL));
+	CU_ASSERT_EQUAL(__atomic_load_n(&done[0], __ATOMIC_ACQUIRE), 1);
+	CU_ASSERT_EQUAL(__atomic_load_n(&done[1], __ATOMIC_ACQUIRE), 1);
+	GPU_OK(cuStreamDestroy(blocking));
 }
 
 struct own_stream {
@@ -507,7 +544,8 @@ static void waits_take_known_flags_and_events_only(void)
 static void attributes_are_kept_and_copied(void)
 {
 	CUstreamAttrValue value = { 0 };
-	CUstream one, two;
+	CUstream one, two, stranger;
+	CUcontext other;
 
 	GPU_OK(cuStreamCreate(&one, 0));
 	GPU_OK(cuStreamCreate(&two, 0));
@@ -530,6 +568,17 @@ static void attributes_are_kept_and_copied(void)
 	GPU_OK(cuStreamGetAttribute(two, CU_STREAM_ATTRIBUTE_ACCESS_POLICY_WINDOW,
 				    &value));
 	CU_ASSERT_EQUAL(value.accessPolicyWindow.num_bytes, 4096);
+	memset(&value, 0, sizeof(value));
+	value.priority = -2;
+	GPU_OK(cuStreamSetAttribute(one, CU_STREAM_ATTRIBUTE_PRIORITY, &value));
+	GPU_OK(cuStreamCopyAttributes(two, one));
+	GPU_OK(cuStreamGetAttribute(two, CU_STREAM_ATTRIBUTE_PRIORITY, &value));
+	CU_ASSERT_EQUAL(value.priority, -2);
+	other = gpu_context();
+	GPU_OK(cuStreamCreate(&stranger, 0));
+	GPU_IS(cuStreamCopyAttributes(stranger, one), CUDA_ERROR_INVALID_VALUE);
+	gpu_context_end(other);
+	memset(&value, 0, sizeof(value));
 	value.accessPolicyWindow.hitRatio = 2;
 	GPU_IS(cuStreamSetAttribute(two, CU_STREAM_ATTRIBUTE_ACCESS_POLICY_WINDOW,
 				    &value),
@@ -580,6 +629,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_full_queue_blocks_its_own_stream_alone),
 		UNIT_TEST(a_destroyed_stream_does_its_work_to_the_end),
 		UNIT_TEST(the_legacy_stream_waits_for_blocking_streams_and_not_for_others),
+		UNIT_TEST(waiting_for_the_legacy_stream_is_waiting_for_blocking_ones),
 		UNIT_TEST(each_thread_has_a_default_stream_of_its_own),
 		UNIT_TEST(names_with_ptsz_mean_the_threads_own_stream),
 		UNIT_TEST(threads_that_end_give_their_streams_back),
