@@ -12,7 +12,7 @@
 #include "common_stress.h"
 #include "cunit_main.h"
 
-enum { THREADS = 6, STEPS = 120, WORDS = 256, SHARED_WORDS = 64, MARK = 17 };
+enum { THREADS = 6, STEPS = 600, WORDS = 256, SHARED_WORDS = 64, MARK = 17 };
 
 /* What all threads share. */
 struct shared {
@@ -30,10 +30,11 @@ struct worker {
 	struct shared *shared;
 	struct stress_random random;
 	pthread_t thread;
-	CUstream stream;
+	CUstream stream, side;
 	CUevent event;
 	CUdeviceptr buffer;
-	uint32_t *host;	 /* pinned */
+	uint32_t *host; /* pinned */
+	uint32_t own[WORDS];
 	unsigned called; /* by host functions */
 	unsigned wrong;
 };
@@ -181,8 +182,7 @@ static bool make_array(struct worker *w)
 		FINE(cuMemcpyDtoA(array, 0, w->buffer, WORDS * 4)) &&
 		FINE(cuMemsetD32(w->buffer, ~value, WORDS)) &&
 		FINE(cuMemcpyAtoD(w->buffer, array, 0, WORDS * 4)) &&
-		FINE(cuStreamSynchronize(NULL)) &&
-		holds(w, w->buffer, value);
+		FINE(cuStreamSynchronize(NULL)) && holds(w, w->buffer, value);
 	return FINE(cuArrayDestroy(array)) && right;
 }
 
@@ -262,7 +262,11 @@ static bool capture(struct worker *w)
 		return false;
 	right = FINE(cuMemAllocAsync(&inside, WORDS * 4, w->stream)) &&
 		fill(w->shared->gpu.fill, w->stream, inside, value) &&
-		FINE(cuMemcpyDtoDAsync(w->buffer, inside, WORDS * 4, w->stream)) &&
+		FINE(cuEventRecord(w->event, w->stream)) &&
+		FINE(cuStreamWaitEvent(w->side, w->event, 0)) &&
+		FINE(cuMemcpyDtoDAsync(w->buffer, inside, WORDS * 4, w->side)) &&
+		FINE(cuEventRecord(w->event, w->side)) &&
+		FINE(cuStreamWaitEvent(w->stream, w->event, 0)) &&
 		FINE(cuMemFreeAsync(inside, w->stream)) &&
 		FINE(cuLaunchHostFunc(w->stream, count_call, &w->called));
 	right = FINE(cuStreamEndCapture(w->stream, &graph)) && right;
@@ -272,6 +276,83 @@ static bool capture(struct worker *w)
 	right = (exec == NULL || FINE(cuGraphExecDestroy(exec))) && right;
 	return FINE(cuGraphDestroy(graph)) && FINE(cuStreamSynchronize(w->stream)) &&
 	       right;
+}
+
+static bool build_graph(struct worker *w)
+{
+	CUDA_MEMSET_NODE_PARAMS set = {
+		.dst = w->buffer, .elementSize = 4, .width = WORDS, .height = 1
+	};
+	CUDA_HOST_NODE_PARAMS host = { count_call, &w->called };
+	CUgraph graph, clone;
+	CUgraphNode nodes[2];
+	CUgraphExec exec;
+	unsigned before = w->called;
+	bool right;
+
+	set.value = (unsigned)stress_random(&w->random);
+	if (!FINE(cuGraphCreate(&graph, 0)))
+		return false;
+	right = FINE(cuGraphAddMemsetNode(&nodes[0], graph, NULL, 0, &set,
+					  w->shared->gpu.context)) &&
+		FINE(cuGraphAddHostNode(&nodes[1], graph, nodes, 1, &host)) &&
+		FINE(cuGraphClone(&clone, graph)) && FINE(cuGraphDestroy(graph)) &&
+		FINE(cuGraphInstantiate(&exec, clone, 0)) &&
+		FINE(cuGraphLaunch(exec, w->stream)) && FINE(cuGraphExecDestroy(exec)) &&
+		FINE(cuGraphDestroy(clone));
+	return right && holds(w, w->buffer, set.value) && w->called == before + 1;
+}
+
+static bool make_context(struct worker *w)
+{
+	CUcontext own, popped;
+	CUdevice device;
+	CUdeviceptr at;
+	CUevent event;
+	bool right;
+
+	if (!FINE(cuCtxGetDevice(&device)) || !FINE(cuCtxCreate(&own, NULL, 0, device)))
+		return false;
+	right = FINE(cuMemAlloc(&at, 4096)) && FINE(cuEventCreate(&event, 0)) &&
+		FINE(cuMemsetD8(at, 1, 4096)) && FINE(cuEventRecord(event, NULL)) &&
+		FINE(cuCtxPopCurrent(&popped)) && popped == own &&
+		FINE(cuStreamWaitEvent(w->stream, event, 0)) &&
+		FINE(cuStreamSynchronize(w->stream));
+	return FINE(cuCtxDestroy(own)) && right;
+}
+
+static bool make_texture(struct worker *w)
+{
+	static const CUDA_TEXTURE_DESC how;
+	const CUDA_RESOURCE_DESC what = { .resType = CU_RESOURCE_TYPE_LINEAR,
+					  .res.linear = {
+						  .devPtr = w->buffer,
+						  .format = CU_AD_FORMAT_UNSIGNED_INT32,
+						  .numChannels = 1,
+						  .sizeInBytes = WORDS * 4 } };
+	CUDA_RESOURCE_DESC got;
+	CUtexObject texture;
+	bool right;
+
+	if (!FINE(cuTexObjectCreate(&texture, &what, &how, NULL)))
+		return false;
+	right = FINE(cuTexObjectGetResourceDesc(&got, texture)) &&
+		got.res.linear.devPtr == w->buffer;
+	return FINE(cuTexObjectDestroy(texture)) && right;
+}
+
+static bool register_memory(struct worker *w)
+{
+	uint32_t value = (uint32_t)stress_random(&w->random);
+	bool right;
+
+	if (!FINE(cuMemHostRegister(w->own, sizeof(w->own), 0)))
+		return false;
+	for (unsigned i = 0; i < WORDS; i++)
+		w->own[i] = value;
+	right = FINE(cuMemcpyHtoDAsync(w->buffer, w->own, sizeof(w->own), w->stream)) &&
+		holds(w, w->buffer, value);
+	return FINE(cuMemHostUnregister(w->own)) && right;
 }
 
 static bool load_code(struct worker *w)
@@ -355,6 +436,10 @@ static const struct {
 	{ "call host functions", call_host },
 	{ "write and wait", write_and_wait },
 	{ "capture", capture },
+	{ "build a graph", build_graph },
+	{ "make a context", make_context },
+	{ "make a texture", make_texture },
+	{ "register memory", register_memory },
 	{ "load code", load_code },
 	{ "change contexts", change_contexts },
 	{ "ask", ask },
@@ -369,6 +454,8 @@ static void *work(void *arg)
 
 	if (!FINE(cuCtxSetCurrent(w->shared->gpu.context)) ||
 	    !FINE(cuStreamCreate(&w->stream, CU_STREAM_NON_BLOCKING)) ||
+	    !FINE(cuStreamCreate(&w->side, CU_STREAM_NON_BLOCKING)) ||
+	    !FINE(cuEventCreate(&w->event, CU_EVENT_DISABLE_TIMING)) ||
 	    !FINE(cuMemAlloc(&w->buffer, WORDS * 4)) ||
 	    !FINE(cuMemHostAlloc((void **)&w->host, WORDS * 4, 0))) {
 		w->wrong = 1;
@@ -385,7 +472,8 @@ static void *work(void *arg)
 		if (!w->shared->broken)
 			fprintf(stderr, "to %s went wrong\n", doings[d].name);
 	}
-	if (!FINE(cuStreamDestroy(w->stream)) || !FINE(cuMemFree(w->buffer)) ||
+	if (!FINE(cuStreamDestroy(w->stream)) || !FINE(cuStreamDestroy(w->side)) ||
+	    !FINE(cuEventDestroy(w->event)) || !FINE(cuMemFree(w->buffer)) ||
 	    !FINE(cuMemFreeHost(w->host)))
 		w->wrong++;
 	return NULL;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "driver/event.h"
+
 /* Adds a node behind what the stream has captured so far. Takes params. */
 static CUresult add(struct sim_capture *capture, struct sim_params *params)
 {
@@ -212,7 +214,7 @@ static CUresult record(struct sim_capture *capture, struct sim_event *event)
 	recorded->deps.count = 0;
 	if (!sim_deps_join(&recorded->deps, &capture->deps))
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	event->captured = true;
+	sim_event_captured(event);
 	return CUDA_SUCCESS;
 }
 
@@ -268,11 +270,12 @@ static CUresult wait_inside(struct sim_stream *stream,
 }
 
 /* The event was recorded outside of every open sequence. */
-static CUresult wait_outside(struct sim_capture *capture, const struct sim_event *event)
+static CUresult wait_outside(struct sim_capture *capture,
+			     const struct sim_event_mark *mark)
 {
 	if (!capture)
 		return CUDA_ERROR_CAPTURED_EVENT;
-	if (!event->recorded && !event->captured)
+	if (!mark->recorded && !mark->captured)
 		return CUDA_SUCCESS; /* nothing to wait for */
 	capture->sequence->invalid = true;
 	return CUDA_ERROR_STREAM_CAPTURE_ISOLATION;
@@ -281,19 +284,21 @@ static CUresult wait_outside(struct sim_capture *capture, const struct sim_event
 CUresult sim_capture_event_wait(struct sim_stream *stream, struct sim_event *event,
 				unsigned flags)
 {
+	struct sim_event_mark mark;
 	struct sim_capture *capture;
 	CUresult res;
 
 	pthread_mutex_lock(&sim_graph_mutex);
+	mark = sim_event_mark(event);
 	capture = sim_capture_of(stream);
 	if (capture && capture->sequence->invalid)
 		res = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
 	else if (capture && (flags & CU_EVENT_WAIT_EXTERNAL))
 		res = event_node(capture, CU_GRAPH_NODE_TYPE_WAIT_EVENT, event);
-	else if (event->captured && event->capture_node)
+	else if (mark.captured && event->capture_node)
 		res = wait_inside(stream, event->capture_node);
 	else
-		res = wait_outside(capture, event);
+		res = wait_outside(capture, &mark);
 	pthread_mutex_unlock(&sim_graph_mutex);
 	return res;
 }

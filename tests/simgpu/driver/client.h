@@ -96,7 +96,7 @@ void sim_event_drop_context(struct sim_context *ctx);
 
 /* ---- object.c ---- */
 
-/* Calls fn for every object of the type that is live; objects may be deleted meanwhile. */
-void sim_object_each(enum sim_type type, void (*fn)(void *object, void *arg), void *arg);
+/* Calls fn for every live object of the type that belongs to the owner; fn may delete it. */
+void sim_object_each_of(enum sim_type type, const void *owner, void (*fn)(void *object));
 
 #endif

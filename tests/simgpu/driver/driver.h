@@ -77,11 +77,15 @@ struct sim_object {
 	_Atomic uint32_t live; /* the type while alive, else 0 */
 	uint32_t subtype;
 	struct sim_object *next_free;
+	void *_Atomic owner; /* sim_object_own() */
 };
 
 /* Returns a zeroed live object, or NULL when out of memory. `bytes` must be the same for
  * every call with one type. */
 void *sim_object_new(enum sim_type type, size_t bytes);
+/* Says whose the object is, once all of it is filled in: when the owner (a context) goes,
+ * sim_object_each_of() finds it in any thread. Without this it belongs to nobody. */
+void sim_object_own(void *object, void *owner);
 /* Takes the object back; its handle is invalid from now on. */
 void sim_object_delete(void *object);
 /* Whether any bit pattern is a live object of the type. Never faults. */
@@ -234,8 +238,7 @@ struct sim_event {
 	bool captured;       /* last recorded in a capture */
 	void *capture_node;  /* capture.c: the record's capture and dependencies */
 	uint64_t gen;        /* records so far */
-	struct sim_stream *stream; /* last recorded in; its slot outlives it: */
-	uint32_t stream_slot;
+	uint32_t stream_slot; /* last recorded there, which may outlive the stream */
 	uint64_t stream_seq;
 	bool recorded;
 };

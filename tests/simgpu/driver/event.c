@@ -73,6 +73,7 @@ struct sim_event *sim_event_new(struct sim_context *ctx, unsigned flags)
 	if (sim.chan != NULL && (flags & CU_EVENT_INTERPROCESS) != 0)
 		atomic_store_explicit(&sim.chan->events[event->slot].done_gen, UINT64_MAX,
 				      memory_order_relaxed);
+	sim_object_own(event, ctx);
 	return event;
 }
 
@@ -96,17 +97,14 @@ CUresult sim_event_get(CUevent handle, struct sim_event **event)
 						     : CUDA_ERROR_INVALID_HANDLE;
 }
 
-static void drop(void *object, void *ctx)
+static void drop(void *event)
 {
-	struct sim_event *event = object;
-
-	if (event->ctx == ctx)
-		sim_event_free(event);
+	sim_event_free(event);
 }
 
 void sim_event_drop_context(struct sim_context *ctx)
 {
-	sim_object_each(SIM_T_EVENT, drop, ctx);
+	sim_object_each_of(SIM_T_EVENT, ctx, drop);
 }
 
 /* ---- records ---- */
@@ -144,7 +142,6 @@ static void recorded(struct sim_event *event, struct sim_stream *stream, uint64_
 	/* Of two threads that record at once the later generation stands. */
 	if (gen >= event->gen) {
 		event->gen = gen;
-		event->stream = stream;
 		event->stream_slot = stream->slot;
 		event->stream_seq = seq;
 		event->recorded = true;
@@ -168,6 +165,13 @@ void sim_event_recorded_by_graph(struct sim_event *event, struct sim_stream *str
 				 uint64_t gen, uint64_t seq)
 {
 	recorded(event, stream, gen, seq, true);
+}
+
+void sim_event_captured(struct sim_event *event)
+{
+	pthread_mutex_lock(&event_lock);
+	event->captured = true;
+	pthread_mutex_unlock(&event_lock);
 }
 
 static bool shared(const struct sim_event *event)

@@ -39,6 +39,8 @@ void sim_event_recorded(struct sim_event *event, struct sim_stream *stream, uint
 uint64_t sim_event_begin_graph(struct sim_event *const *events, size_t count);
 void sim_event_recorded_by_graph(struct sim_event *event, struct sim_stream *stream,
 				 uint64_t gen, uint64_t seq);
+/* The last record was made in a capture: there is nothing of it at the device. */
+void sim_event_captured(struct sim_event *event);
 
 /* What a wait for the event waits for: fills slot, flags and gen. False: nothing. */
 bool sim_event_target(struct sim_event *event, struct sim_rec_event *rec);

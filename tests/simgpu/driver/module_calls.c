@@ -236,7 +236,7 @@ static CUresult get_ref(CUtexref *out, CUmodule hmod, const char *name, bool sur
 				continue;
 			pthread_mutex_lock(&sim_code_lock);
 			if (module->refs[at] == NULL)
-				module->refs[at] = sim_texref_new(module->ctx, surface);
+				module->refs[at] = sim_texref_new(surface);
 			*out = module->refs[at];
 			pthread_mutex_unlock(&sim_code_lock);
 			return *out ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;

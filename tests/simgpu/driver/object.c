@@ -96,9 +96,17 @@ void *sim_object_new(enum sim_type type, size_t bytes)
 		return NULL;
 	object->subtype = 0;
 	object->next_free = NULL;
+	atomic_store_explicit(&object->owner, NULL, memory_order_relaxed);
 	memset(object + 1, 0, bytes - sizeof(*object));
 	atomic_store_explicit(&object->live, type, memory_order_release);
 	return object;
+}
+
+void sim_object_own(void *object, void *owner)
+{
+	/* With sim_object_each_of(): what the object holds. */
+	atomic_store_explicit(&((struct sim_object *)object)->owner, owner,
+			      memory_order_release);
 }
 
 void sim_object_delete(void *object)
@@ -136,14 +144,18 @@ bool sim_object_check(const void *handle, enum sim_type type)
 				    memory_order_acquire) == (uint32_t)type;
 }
 
-void sim_object_each(enum sim_type type, void (*fn)(void *object, void *arg), void *arg)
+void sim_object_each_of(enum sim_type type, const void *owner, void (*fn)(void *object))
 {
 	struct slab *slab = &slabs[type];
 	uintptr_t base = atomic_load_explicit(&slab->base, memory_order_acquire);
 	size_t used = atomic_load_explicit(&slab->used, memory_order_acquire);
 	size_t stride = atomic_load_explicit(&slab->stride, memory_order_relaxed);
 
-	for (size_t offset = 0; offset < used; offset += stride)
-		if (sim_object_check((void *)(base + offset), type))
-			fn((void *)(base + offset), arg);
+	for (size_t offset = 0; offset < used; offset += stride) {
+		struct sim_object *object = (struct sim_object *)(base + offset);
+
+		if (sim_object_check(object, type) &&
+		    atomic_load_explicit(&object->owner, memory_order_acquire) == owner)
+			fn(object);
+	}
 }

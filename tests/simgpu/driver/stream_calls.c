@@ -170,7 +170,7 @@ static CUresult wait_event(CUstream handle, CUevent event_handle, unsigned flags
 	if (res != CUDA_SUCCESS)
 		return res;
 	if (atomic_load_explicit(&stream->capture, memory_order_relaxed) != NULL ||
-	    event->captured)
+	    sim_event_mark(event).captured)
 		return sim_capture_event_wait(stream, event, flags);
 	if (flags != 0)
 		return CUDA_ERROR_INVALID_VALUE;

@@ -17,22 +17,15 @@ enum { TEXTURE = 1, SURFACE };
 
 struct sim_texobj {
 	struct sim_object object; /* subtype: TEXTURE or SURFACE */
-	struct sim_context *ctx;
 	CUDA_RESOURCE_DESC resource;
 	CUDA_TEXTURE_DESC texture;
 	CUDA_RESOURCE_VIEW_DESC view;
 	bool has_view;
 };
 
-static void drop_one(void *object, void *ctx)
-{
-	if (((struct sim_texobj *)object)->ctx == ctx)
-		sim_object_delete(object);
-}
-
 static void drop_context(struct sim_context *ctx)
 {
-	sim_object_each(SIM_T_TEXOBJ, drop_one, ctx);
+	sim_object_each_of(SIM_T_TEXOBJ, ctx, sim_object_delete);
 }
 
 static __attribute__((constructor)) void watch_contexts(void)
@@ -131,8 +124,8 @@ static CUresult make(struct sim_context *ctx, uint32_t subtype,
 	if (!*object)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	(*object)->object.subtype = subtype;
-	(*object)->ctx = ctx;
 	(*object)->resource = *resource;
+	sim_object_own(*object, ctx);
 	return CUDA_SUCCESS;
 }
 

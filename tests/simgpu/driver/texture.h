@@ -9,9 +9,9 @@
 
 #include "driver/driver.h"
 
-/* A reference of a context, with the defaults of CUDA; NULL when out of memory. Surface
+/* A reference with the defaults of CUDA; NULL when out of memory. Surface
  * references are the same objects: cast. */
-CUtexref sim_texref_new(struct sim_context *ctx, bool surface);
+CUtexref sim_texref_new(bool surface);
 void sim_texref_delete(CUtexref ref);
 
 /* Whether linear memory can be bound: CUDA_ERROR_INVALID_VALUE if not. height 0: one row of

@@ -15,7 +15,6 @@ enum bound { NOTHING, ARRAY, MIPMAP, LINEAR };
 
 struct sim_texref {
 	struct sim_object object;
-	struct sim_context *ctx;
 	bool surface;
 	bool created; /* by cuTexRefCreate; others belong to their module */
 	enum bound bound;
@@ -31,13 +30,12 @@ struct sim_texref {
 	float border[4];
 };
 
-CUtexref sim_texref_new(struct sim_context *ctx, bool surface)
+CUtexref sim_texref_new(bool surface)
 {
 	struct sim_texref *ref = sim_object_new(SIM_T_TEXTURE, sizeof(*ref));
 
 	if (!ref)
 		return NULL;
-	ref->ctx = ctx;
 	ref->surface = surface;
 	ref->format = CU_AD_FORMAT_UNSIGNED_INT8;
 	ref->channels = 1;
@@ -51,17 +49,9 @@ void sim_texref_delete(CUtexref ref)
 	sim_object_delete(ref);
 }
 
-static void drop_one(void *object, void *ctx)
-{
-	struct sim_texref *ref = object;
-
-	if (ref->ctx == ctx && ref->created)
-		sim_object_delete(ref);
-}
-
 static void drop_context(struct sim_context *ctx)
 {
-	sim_object_each(SIM_T_TEXTURE, drop_one, ctx);
+	sim_object_each_of(SIM_T_TEXTURE, ctx, sim_object_delete);
 }
 
 static __attribute__((constructor)) void watch_contexts(void)
@@ -100,10 +90,11 @@ SIM_EXPORT CUresult cuTexRefCreate(CUtexref *pTexRef)
 		return res;
 	if (!pTexRef)
 		return CUDA_ERROR_INVALID_VALUE;
-	*pTexRef = sim_texref_new(ctx, false);
+	*pTexRef = sim_texref_new(false);
 	if (!*pTexRef)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	((struct sim_texref *)*pTexRef)->created = true;
+	sim_object_own((void *)*pTexRef, ctx);
 	return CUDA_SUCCESS;
 }
 
