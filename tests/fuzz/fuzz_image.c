@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_parameters(const struct sim_image_entry *entry)
 {
 	for (unsigned i = 0; i < entry->params_count; i++)
-		if (entry->params[i].offset_bytes + (uint64_t)entry->params[i].size_bytes >
+		if (entry->params[i].offset_bytes +
+			    (uint64_t)entry->params[i].size_bytes >
 		    entry->params_bytes)
 			abort();
 }

@@ -3,7 +3,9 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "device/futex.h"
 #include "device/server.h"
@@ -118,27 +120,52 @@ static void fill(unsigned char *to, uint64_t at, uint64_t bytes, const unsigned 
 	}
 }
 
+/* Zeroes a range of at least WIPE_BYTES by giving its pages back: gigabytes at once, and
+ * memory that is only zero costs the machine none. Not for memory shared with the client,
+ * whose pages belong to a file. */
+#define WIPE_BYTES (1ull << 20)
+
+static bool wipe(const struct sim_map *map, unsigned char *to, uint64_t bytes)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	const uintptr_t start = ((uintptr_t)to + page - 1) & ~(page - 1);
+	const uintptr_t end = ((uintptr_t)to + bytes) & ~(page - 1);
+
+	if (bytes < WIPE_BYTES || map->phys->kind == SIM_MEM_MANAGED ||
+	    map->phys->kind == SIM_MEM_HOST)
+		return false;
+	if (madvise((void *)start, end - start, MADV_DONTNEED) != 0)
+		return false;
+	memset(to, 0, start - (uintptr_t)to);
+	memset((unsigned char *)end, 0, (uintptr_t)to + bytes - end);
+	return true;
+}
+
 static bool run_memset(struct sim_work *work)
 {
+	static const unsigned char zero[4];
 	const struct sim_rec_memset *rec = &work->rec.memset;
 	const uint64_t row_bytes = rec->width * rec->element_bytes;
 	unsigned char value[4];
 	uint64_t y;
+	bool zeroes;
 
 	memcpy(value, &rec->value, sizeof(value));
+	zeroes = memcmp(value, zero, rec->element_bytes) == 0;
 	for (y = 0; y < rec->height; y++) {
 		uint64_t at = 0;
 
 		while (at < row_bytes) {
+			const uint64_t va = rec->dst + y * rec->pitch + at;
 			uint64_t step;
-			unsigned char *to = sim_memory_at(
-				work->client, rec->dst + y * rec->pitch + at, 2, &step);
+			unsigned char *to = sim_memory_at(work->client, va, 2, &step);
 
 			if (to == NULL)
 				return false;
 			if (step > row_bytes - at)
 				step = row_bytes - at;
-			fill(to, at, step, value, rec->element_bytes);
+			if (!zeroes || !wipe(sim_memory_find(work->client, va), to, step))
+				fill(to, at, step, value, rec->element_bytes);
 			at += step;
 		}
 	}

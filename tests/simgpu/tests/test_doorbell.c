@@ -44,9 +44,9 @@ static unsigned rounds(void)
 	return __atomic_load_n(&shared->rounds, __ATOMIC_ACQUIRE);
 }
 
-int clock_gettime(clockid_t clock, struct timespec *time)
+int clock_gettime(clockid_t clock_id, struct timespec *tp)
 {
-	int res = (int)syscall(SYS_clock_gettime, clock, time);
+	int res = (int)syscall(SYS_clock_gettime, clock_id, tp);
 
 	if (armed) {
 		const struct timespec delay = { shared->delay_ms / 1000,

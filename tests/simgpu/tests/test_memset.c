@@ -2,6 +2,8 @@
  * Filling memory in one and two dimensions ("Memory Management" in the CUDA Driver API
  * manual).
  */
+#include <stdlib.h>
+
 #include "memory_books.h"
 
 static CUcontext ctx;
@@ -67,6 +69,26 @@ static void rows_are_filled_and_the_gaps_left_alone(void)
 	OK(cuMemFree(ptr));
 }
 
+/* Large ranges are zeroed by pages; what lies beside them in the same page stays. */
+static void zeroes_fill_large_ranges_to_the_byte(void)
+{
+	const size_t bytes = 8u << 20, from = 12345, count = (6u << 20) + 77;
+	unsigned char *back = malloc(bytes);
+	CUdeviceptr ptr;
+	size_t i, wrong = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(back);
+	OK(cuMemAlloc(&ptr, bytes));
+	OK(cuMemsetD8(ptr, 0x5a, bytes));
+	OK(cuMemsetD8(ptr + from, 0, count));
+	OK(cuMemcpyDtoH(back, ptr, bytes));
+	for (i = 0; i < bytes; i++)
+		wrong += back[i] != (i - from < count ? 0 : 0x5a);
+	CU_ASSERT_EQUAL(wrong, 0);
+	OK(cuMemFree(ptr));
+	free(back);
+}
+
 static void bad_ranges_and_alignments_are_refused(void)
 {
 	CUdeviceptr ptr;
@@ -120,6 +142,7 @@ const struct unit_suite unit_suite = {
 	.tests = {
 		UNIT_TEST(elements_of_every_width_fill_exactly_their_range),
 		UNIT_TEST(rows_are_filled_and_the_gaps_left_alone),
+		UNIT_TEST(zeroes_fill_large_ranges_to_the_byte),
 		UNIT_TEST(bad_ranges_and_alignments_are_refused),
 		UNIT_TEST(pinned_and_registered_memory_is_filled_when_the_call_returns),
 	},
