@@ -12,23 +12,25 @@
 #include <stdint.h>
 
 struct sim_config {
-	unsigned devices;           /* SIMGPU_DEVICES=1, 1..16 */
-	uint64_t memory_bytes;      /* SIMGPU_MEMORY=16GiB, per device */
-	uint64_t slice_ns;          /* SIMGPU_SLICE_US=2000 */
-	uint64_t switch_ns;         /* SIMGPU_SWITCH_US=100 */
-	unsigned concurrent;        /* SIMGPU_CONCURRENT=128 kernels of one context at once */
-	uint64_t context_bytes;     /* SIMGPU_CONTEXT=256MiB held by each context */
-	uint64_t code_bytes;         /* SIMGPU_CODE=0 held by each loaded module beside its code */
+	unsigned devices;	/* SIMGPU_DEVICES=1, 1..16 */
+	uint64_t memory_bytes;	/* SIMGPU_MEMORY=16GiB, per device */
+	uint64_t slice_ns;	/* SIMGPU_SLICE_US=2000 */
+	uint64_t switch_ns;	/* SIMGPU_SWITCH_US=100 */
+	unsigned concurrent;	/* SIMGPU_CONCURRENT=128 kernels of one context at once */
+	uint64_t context_bytes; /* SIMGPU_CONTEXT=256MiB held by each context */
+	uint64_t
+		code_bytes; /* SIMGPU_CODE=0 held by each loaded module beside its code */
 	uint64_t pool_granule_bytes; /* SIMGPU_POOL_GRANULE=32MiB pools grow by this */
-	uint64_t copy_bytes_per_s;  /* SIMGPU_COPY_GBPS=25, host to device and back */
-	uint64_t device_bytes_per_s; /* SIMGPU_DEVICE_GBPS=1500, memset and device copies */
-	uint64_t kernel_ns;         /* SIMGPU_KERNEL_NS=10000 per wave of a modelled kernel */
-	unsigned vary_percent;      /* SIMGPU_KERNEL_VARY=0, spread of modelled kernels */
-	uint64_t work_ps;           /* SIMGPU_WORK_PS=1000 per iteration of gpushim_work */
-	unsigned driver_version;    /* SIMGPU_DRIVER_VERSION=13000 as cuDriverGetVersion */
-	char driver_string[32];     /* SIMGPU_DRIVER=580.65.06 as NVML shows it */
-	char name[64];              /* SIMGPU_NAME="Simulated GPU" */
-	unsigned sm_count;          /* SIMGPU_SMS=132 */
+	uint64_t copy_bytes_per_s;   /* SIMGPU_COPY_GBPS=25, host to device and back */
+	uint64_t
+		device_bytes_per_s; /* SIMGPU_DEVICE_GBPS=1500, memset and device copies */
+	uint64_t kernel_ns;    /* SIMGPU_KERNEL_NS=10000 per wave of a modelled kernel */
+	unsigned vary_percent; /* SIMGPU_KERNEL_VARY=0, spread of modelled kernels */
+	uint64_t work_ps;      /* SIMGPU_WORK_PS=1000 per iteration of gpushim_work */
+	unsigned driver_version; /* SIMGPU_DRIVER_VERSION=13000 as cuDriverGetVersion */
+	char driver_string[32];	 /* SIMGPU_DRIVER=580.65.06 as NVML shows it */
+	char name[64];		 /* SIMGPU_NAME="Simulated GPU" */
+	unsigned sm_count;	 /* SIMGPU_SMS=132 */
 	unsigned cc_major, cc_minor; /* SIMGPU_CC=9.0 */
 };
 

@@ -24,7 +24,7 @@ int sim_send(int fd, const struct sim_request *request, int pass_fd);
 /* Receives one reply and up to nfds descriptors; missing ones are -1, surplus ones are
  * closed. `extra` receives what follows the reply (extra_bytes at most; may be NULL).
  * 0 or -errno (-EPIPE: the device is gone). */
-int sim_receive(int fd, struct sim_reply *reply, void *extra, size_t extra_bytes, int *fds,
-		int nfds);
+int sim_receive(int fd, struct sim_reply *reply, void *extra, size_t extra_bytes,
+		int *fds, int nfds);
 
 #endif

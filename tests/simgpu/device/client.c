@@ -162,8 +162,8 @@ struct sim_dctx *sim_dctx_new(struct sim_client *client, unsigned device)
 
 	if (ctx == NULL)
 		return NULL;
-	if (!sim_memory_take(&server->memory, device, client, server->config.context_bytes,
-			     &bytes->context)) {
+	if (!sim_memory_take(&server->memory, device, client,
+			     server->config.context_bytes, &bytes->context)) {
 		free(ctx);
 		return NULL;
 	}
@@ -197,7 +197,8 @@ static void keep_books(struct sim_server *server, struct sim_dctx *ctx)
 	client->books.kernel_ns[device] += stats->kernel_ns;
 	client->books.copy_ns[device] += stats->copy_in_ns + stats->copy_out_ns;
 	if (server->ngone_contexts == server->cap_gone_contexts) {
-		unsigned cap = server->cap_gone_contexts ? server->cap_gone_contexts * 2 : 64;
+		unsigned cap = server->cap_gone_contexts ? server->cap_gone_contexts * 2
+							 : 64;
 
 		if (cap > SIM_GONE_MAX) {
 			memmove(server->gone_contexts, server->gone_contexts + 1,
@@ -297,7 +298,8 @@ void sim_client_fail(struct sim_client *client, uint32_t result)
 	client->sticky_next = result;
 	/* Before the completion of the work that failed, which its client may be polling. */
 	if (client->chan != NULL && client->sticky == 0)
-		atomic_store_explicit(&client->chan->sticky, result, memory_order_release);
+		atomic_store_explicit(&client->chan->sticky, result,
+				      memory_order_release);
 }
 
 /* ---- the end ---- */

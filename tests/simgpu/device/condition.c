@@ -37,8 +37,8 @@ static bool grow(struct sim_client *client)
 		return false;
 	for (i = 0; i < table->nslots; i++)
 		if (table->slots[i].known)
-			*slot_of(client, slots, nslots, table->slots[i].handle) =
-				table->slots[i];
+			*slot_of(client, slots, nslots,
+				 table->slots[i].handle) = table->slots[i];
 	free(table->slots);
 	table->slots = slots;
 	table->nslots = nslots;

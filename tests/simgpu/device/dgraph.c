@@ -47,7 +47,7 @@ struct sim_run {
 	const unsigned char *image;
 	struct sim_work *parent;
 	struct sim_work *join;
-	uint64_t nodes;  /* run so far, by itself and by the runs that its own began */
+	uint64_t nodes; /* run so far, by itself and by the runs that its own began */
 };
 
 /* ---- images ---- */
@@ -71,8 +71,9 @@ static bool node_read(const unsigned char *image, uint64_t bytes, uint64_t *at,
 	if (node->header->bytes != need || need > bytes - *at)
 		return false;
 	node->payload = image + *at + sizeof(*node->header);
-	node->deps = (const uint32_t *)(const void *)(node->payload +
-						      align8(node->header->payload_bytes));
+	node->deps =
+		(const uint32_t *)(const void *)(node->payload +
+						 align8(node->header->payload_bytes));
 	*at += need;
 	return true;
 }
@@ -110,12 +111,14 @@ static bool bodies_check(struct check *check, const struct node *node)
 /* Whether everything in an image lies within it, so that runs need not look again. */
 static bool image_check(struct check *check, const unsigned char *image, uint64_t room)
 {
-	const struct sim_graph_image *head = (const struct sim_graph_image *)(const void *)image;
+	const struct sim_graph_image *head =
+		(const struct sim_graph_image *)(const void *)image;
 	uint64_t at = sizeof(*head);
 	uint32_t i, d;
 
-	if (check->depth >= DEPTH_MAX || room < sizeof(*head) || head->magic != SIM_MAGIC ||
-	    head->bytes < sizeof(*head) || head->bytes > room || head->bytes % 8 != 0 ||
+	if (check->depth >= DEPTH_MAX || room < sizeof(*head) ||
+	    head->magic != SIM_MAGIC || head->bytes < sizeof(*head) ||
+	    head->bytes > room || head->bytes % 8 != 0 ||
 	    head->nnodes > NODES_MAX - check->nodes)
 		return false;
 	check->depth++;
@@ -137,9 +140,11 @@ static bool image_check(struct check *check, const unsigned char *image, uint64_
 		if (node.header->kind == SIM_NODE_CHILD &&
 		    !image_check(check, node.payload, node.header->payload_bytes))
 			return false;
-		if (node.header->kind == SIM_NODE_CONDITIONAL && !bodies_check(check, &node))
+		if (node.header->kind == SIM_NODE_CONDITIONAL &&
+		    !bodies_check(check, &node))
 			return false;
-		if (node.header->kind == SIM_REC_GRAPH || node.header->kind == SIM_REC_PAD)
+		if (node.header->kind == SIM_REC_GRAPH ||
+		    node.header->kind == SIM_REC_PAD)
 			return false;
 	}
 	check->depth--;
@@ -300,12 +305,15 @@ static void path_extend(struct sim_work *work, uint64_t ns)
 
 /* Submits one image as operations; its join completes `parent`. `ready_ns` is when its
  * roots may start. False when out of memory or when a node is not acceptable. */
-static bool run_start(struct sim_work *parent, const unsigned char *image, uint64_t ready_ns)
+static bool run_start(struct sim_work *parent, const unsigned char *image,
+		      uint64_t ready_ns)
 {
-	const struct sim_graph_image *head = (const struct sim_graph_image *)(const void *)image;
+	const struct sim_graph_image *head =
+		(const struct sim_graph_image *)(const void *)image;
 	struct sim_engine *engine = parent->client->server->engine;
 	struct sim_run *run = calloc(1, sizeof(*run));
-	struct sim_work **works = calloc((size_t)head->nnodes + 1, sizeof(struct sim_work *));
+	struct sim_work **works = calloc((size_t)head->nnodes + 1,
+					 sizeof(struct sim_work *));
 	uint64_t at = sizeof(*head);
 	bool ok = run != NULL && works != NULL;
 	uint32_t i, d;
@@ -345,7 +353,8 @@ static bool run_start(struct sim_work *parent, const unsigned char *image, uint6
 			assign_default(run->client, &node);
 		fine = sim_work_shape(works[i]);
 		for (d = 0; fine && d < node.header->ndeps; d++)
-			fine = sim_op_depend(&works[i]->op, &works[node.deps[d]]->op) == 0;
+			fine = sim_op_depend(&works[i]->op, &works[node.deps[d]]->op) ==
+			       0;
 		if (fine && works[i]->kind == SIM_REC_EVENT_WAIT)
 			fine = wait_for_event(works[i]);
 		fine = fine && sim_op_depend(&run->join->op, &works[i]->op) == 0;
@@ -376,9 +385,10 @@ static const unsigned char *body_image(const struct sim_work *work, uint32_t ind
 	if (index >= conditional.nbodies)
 		return NULL;
 	while (index-- > 0)
-		at += align8(((const struct sim_graph_image *)(const void *)(work->params +
-									      at))
-				     ->bytes);
+		at += align8(
+			((const struct sim_graph_image *)(const void *)(work->params +
+									at))
+				->bytes);
 	return work->params + at;
 }
 

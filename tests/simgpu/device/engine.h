@@ -95,19 +95,19 @@ struct sim_edge {
 struct sim_op {
 	enum sim_op_kind kind; /* [in] */
 	enum sim_op_state state;
-	struct sim_ctx *ctx;  /* [in] never NULL */
-	uint64_t submit_ns;   /* [in] not before this instant (doorbell time) */
-	uint64_t work_ns;     /* [in] */
-	uint32_t demand;      /* [in] permille of the SMs, 1..SIM_DEMAND_FULL */
-	int32_t priority;     /* [in] lower runs first */
-	bool progress;	      /* [in] wants progress() while it executes */
-	uint64_t executed_ns; /* work done so far, as time at full speed */
-	uint64_t runnable_ns; /* when dependencies and submission time were met */
-	uint64_t start_ns;    /* first instant on the engine */
-	uint64_t end_ns;      /* completion */
-	uint64_t order;	      /* order of becoming runnable */
-	uint32_t ndeps;	      /* dependencies not yet done */
-	uint32_t granted;     /* permille of the SMs it has while running */
+	struct sim_ctx *ctx;	 /* [in] never NULL */
+	uint64_t submit_ns;	 /* [in] not before this instant (doorbell time) */
+	uint64_t work_ns;	 /* [in] */
+	uint32_t demand;	 /* [in] permille of the SMs, 1..SIM_DEMAND_FULL */
+	int32_t priority;	 /* [in] lower runs first */
+	bool progress;		 /* [in] wants progress() while it executes */
+	uint64_t executed_ns;	 /* work done so far, as time at full speed */
+	uint64_t runnable_ns;	 /* when dependencies and submission time were met */
+	uint64_t start_ns;	 /* first instant on the engine */
+	uint64_t end_ns;	 /* completion */
+	uint64_t order;		 /* order of becoming runnable */
+	uint32_t ndeps;		 /* dependencies not yet done */
+	uint32_t granted;	 /* permille of the SMs it has while running */
 	uint32_t executed_parts; /* of a nanosecond of work, in 1/demand */
 	/* The rest is the engine's. */
 	uint64_t serial;			/* order of submission */
@@ -139,8 +139,8 @@ struct sim_ctx {
 	struct sim_op *runnable_head, *runnable_tail; /* by priority, then order */
 	struct sim_op *running_head, *running_tail;   /* by start; also while preempted */
 	struct sim_op *blocked_head; /* BLOCKED, WAIT and EXTERNAL operations */
-	uint32_t nrunning, granted; /* permille of the SMs in use while resident */
-	uint64_t nops; /* submitted and not done */
+	uint32_t nrunning, granted;  /* permille of the SMs in use while resident */
+	uint64_t nops;		     /* submitted and not done */
 };
 
 struct sim_engine_config {

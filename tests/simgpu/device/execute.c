@@ -96,8 +96,8 @@ static bool run_copy(struct sim_work *work)
 
 #define FILL_BYTES (32u << 10)
 
-static void fill(unsigned char *to, uint64_t at, uint64_t bytes, const unsigned char *value,
-		 unsigned element_bytes)
+static void fill(unsigned char *to, uint64_t at, uint64_t bytes,
+		 const unsigned char *value, unsigned element_bytes)
 {
 	uint64_t done, i;
 
@@ -204,8 +204,8 @@ static bool value_holds(struct sim_work *work)
 		if (!host_read(work->client, rec->addr, &value, rec->bytes))
 			goto illegal;
 	} else {
-		const unsigned char *from =
-			sim_memory_at(work->client, rec->addr, 1, &contiguous);
+		const unsigned char *from = sim_memory_at(work->client, rec->addr, 1,
+							  &contiguous);
 
 		if (from == NULL || contiguous < rec->bytes)
 			goto illegal;
@@ -239,7 +239,8 @@ static void run_record(struct sim_work *work, uint64_t now_ns)
 	event->gen = work->rec.event.gen;
 	for (i = 0; i < event->nmirrors; i++) {
 		struct sim_client *client = event->mirrors[i].client;
-		struct sim_event_slot *slot = &client->chan->events[event->mirrors[i].slot];
+		struct sim_event_slot *slot =
+			&client->chan->events[event->mirrors[i].slot];
 
 		atomic_store_explicit(&slot->time_ns, now_ns, memory_order_relaxed);
 		atomic_store_explicit(&slot->done_gen,
@@ -298,7 +299,8 @@ void sim_host_announce(struct sim_client *client)
 	/* A client about to be in error is announced nothing more: its work is dropped. */
 	while (client->host_waiting.first != NULL && client->sticky_next == 0) {
 		struct sim_work *work = client->host_waiting.first;
-		uint32_t tail = atomic_load_explicit(&chan->cb_tail, memory_order_relaxed);
+		uint32_t tail = atomic_load_explicit(&chan->cb_tail,
+						     memory_order_relaxed);
 
 		if (tail - atomic_load(&chan->cb_head) >= SIM_CALLBACKS)
 			return;

@@ -46,7 +46,8 @@ static size_t payload_size(uint32_t kind)
 
 struct sim_work *sim_work_new(struct sim_client *client, struct sim_dctx *ctx,
 			      uint32_t kind, const void *payload, size_t payload_bytes,
-			      const unsigned char *tail, size_t tail_bytes, bool copy_tail)
+			      const unsigned char *tail, size_t tail_bytes,
+			      bool copy_tail)
 {
 	const size_t wanted = payload_size(kind), given = tail_bytes;
 	struct sim_work *work;
@@ -107,8 +108,9 @@ static bool shape_kernel(struct sim_work *work)
 	for (i = 0; i < 3; i++)
 		if (rec->grid[i] == 0 || rec->block[i] == 0 || rec->block[i] > 1024)
 			return false;
-	sim_kernel_shape(&work->client->server->config, rec, work->params, work->param_bytes,
-			 work->client->launched++, &work->op.work_ns, &work->op.demand);
+	sim_kernel_shape(&work->client->server->config, rec, work->params,
+			 work->param_bytes, work->client->launched++, &work->op.work_ns,
+			 &work->op.demand);
 	work->op.kind = SIM_OP_KERNEL;
 	if (rec->builtin == SIM_K_SPIN_WORD)
 		work->op.kind = SIM_OP_SPIN;
@@ -154,7 +156,8 @@ static bool shape_memset(struct sim_work *work)
 	struct sim_rec_memset *rec = &work->rec.memset;
 	uint64_t bytes = volume(rec->width, rec->height, rec->element_bytes);
 
-	if ((rec->element_bytes != 1 && rec->element_bytes != 2 && rec->element_bytes != 4) ||
+	if ((rec->element_bytes != 1 && rec->element_bytes != 2 &&
+	     rec->element_bytes != 4) ||
 	    bytes > sim_bytes_max(&work->client->server->config))
 		return false;
 	if (bytes == 0)
@@ -169,7 +172,8 @@ static bool shape_memset(struct sim_work *work)
 	work->op.kind = SIM_OP_KERNEL;
 	work->op.demand = transfer_demand(bytes, work->client->server->config.sm_count);
 	work->op.work_ns = SET_FLOOR_NS +
-			   transfer_ns(bytes, work->client->server->config.device_bytes_per_s);
+			   transfer_ns(bytes,
+				       work->client->server->config.device_bytes_per_s);
 	return true;
 }
 
@@ -330,7 +334,8 @@ static bool order(struct sim_work *work)
 
 bool sim_event_pending(struct sim_work *record)
 {
-	struct sim_devent *event = sim_client_event(record->client, record->rec.event.slot);
+	struct sim_devent *event = sim_client_event(record->client,
+						    record->rec.event.slot);
 	unsigned i;
 
 	if (event == NULL)
@@ -342,7 +347,9 @@ bool sim_event_pending(struct sim_work *record)
 	/* Processes that share the event see that a record is pending. */
 	for (i = 0; event->nmirrors > 1 && i < event->nmirrors; i++)
 		atomic_store_explicit(
-			&event->mirrors[i].client->chan->events[event->mirrors[i].slot].done_gen,
+			&event->mirrors[i]
+				 .client->chan->events[event->mirrors[i].slot]
+				 .done_gen,
 			0, memory_order_relaxed);
 	return true;
 }
@@ -355,8 +362,8 @@ static bool order_special(struct sim_work *work)
 	case SIM_REC_EVENT_RECORD:
 		return sim_event_pending(work);
 	case SIM_REC_EVENT_WAIT: {
-		struct sim_devent *event =
-			sim_client_event(work->client, work->rec.event.slot);
+		struct sim_devent *event = sim_client_event(work->client,
+							    work->rec.event.slot);
 
 		return event != NULL && depend(work, event->last);
 	}
@@ -392,8 +399,9 @@ static void activate(struct sim_client *client, struct sim_dstream *stream)
 static bool take(struct sim_client *client, const struct sim_record *header,
 		 const unsigned char *body, size_t body_bytes)
 {
-	struct sim_dstream *stream =
-		header->stream < SIM_STREAMS ? client->streams[header->stream] : NULL;
+	struct sim_dstream *stream = header->stream < SIM_STREAMS
+					     ? client->streams[header->stream]
+					     : NULL;
 	const size_t payload = payload_size(header->kind);
 	struct sim_work *work;
 	bool shaped;

@@ -75,8 +75,7 @@ void sim_kernel_shape(const struct sim_config *config, const struct sim_rec_kern
 		      const unsigned char *params, uint32_t param_bytes, uint64_t nth,
 		      uint64_t *work_ns, uint32_t *demand)
 {
-	const uint64_t threads =
-		(uint64_t)rec->block[0] * rec->block[1] * rec->block[2];
+	const uint64_t threads = (uint64_t)rec->block[0] * rec->block[1] * rec->block[2];
 	const double blocks = (double)rec->grid[0] * rec->grid[1] * rec->grid[2];
 	uint64_t per_sm = THREADS_PER_SM / (threads > 0 ? threads : 1);
 	double room, waves;
@@ -110,7 +109,8 @@ void sim_kernel_shape(const struct sim_config *config, const struct sim_rec_kern
 		ns = whole_ns((double)count * (double)config->work_ps / 1000.0 * waves);
 		break;
 	case SIM_K_COUNT:
-		count = product(arg_u64(params, param_bytes, 8), arg_u64(params, param_bytes, 16));
+		count = product(arg_u64(params, param_bytes, 8),
+				arg_u64(params, param_bytes, 16));
 		ns = whole_ns((double)count * (double)config->work_ps / 1000.0);
 		break;
 	case SIM_K_SPIN_NS:
@@ -186,7 +186,8 @@ static bool run_saxpy(struct sim_work *work)
 {
 	struct array xs = { .client = work->client, .access = 1 };
 	struct array ys = { .client = work->client, .access = 3 };
-	const uint64_t x = work_u64(work, 0), y = work_u64(work, 8), n = work_u64(work, 24);
+	const uint64_t x = work_u64(work, 0), y = work_u64(work, 8),
+		       n = work_u64(work, 24);
 	const uint32_t bits = work_u32(work, 16);
 	float a, xv, yv;
 	uint64_t i;
@@ -289,7 +290,8 @@ void sim_kernel_progress(struct sim_work *work)
 {
 	const uint64_t steps = work_u64(work, 8);
 	const uint64_t whole = work->op.work_ns > 0 ? work->op.work_ns : 1;
-	const double passed = (double)steps * (double)work->op.executed_ns / (double)whole;
+	const double passed = (double)steps * (double)work->op.executed_ns /
+			      (double)whole;
 
 	if (work->client->sticky_next != 0)
 		return;
@@ -325,7 +327,8 @@ bool sim_kernel_run(struct sim_work *work)
 	case SIM_K_COUNT:
 		return count_store(work, work_u64(work, 8));
 	case SIM_K_SET_CONDITIONAL:
-		return sim_condition_set(work->client, work_u64(work, 0), work_u32(work, 8));
+		return sim_condition_set(work->client, work_u64(work, 0),
+					 work_u32(work, 8));
 	default:
 		return true;
 	}

@@ -137,8 +137,8 @@ static int loop(struct sim_server *server)
 		 * is not always the first. */
 		turn++;
 		for (i = 0; i < n; i++) {
-			const struct epoll_event *event = &events[(turn + (unsigned)i) %
-								  (unsigned)n];
+			const struct epoll_event *event =
+				&events[(turn + (unsigned)i) % (unsigned)n];
 			bool socket = is_socket(server, event);
 
 			if (socket)
@@ -182,8 +182,8 @@ static int start(struct sim_server *server, int listen_fd, const char *state)
 	    fcntl(listen_fd, F_SETFL, O_NONBLOCK) < 0 ||
 	    watch(server, listen_fd, &server->listen_fd) < 0 ||
 	    watch(server, server->timer_fd, &server->timer_fd) < 0) {
-		fprintf(stderr, "simgpud: cannot start on descriptor %d in %s: %s\n", listen_fd,
-			state, strerror(errno));
+		fprintf(stderr, "simgpud: cannot start on descriptor %d in %s: %s\n",
+			listen_fd, state, strerror(errno));
 		return -1;
 	}
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
@@ -194,10 +194,12 @@ static int start(struct sim_server *server, int listen_fd, const char *state)
 	signal(SIGPIPE, SIG_IGN);
 	if (getrandom(server->secret, sizeof(server->secret), 0) < 0)
 		return -1;
-	engine = (struct sim_engine_config){ .devices = server->config.devices,
-					     .slice_ns = server->config.slice_ns,
-					     .switch_ns = server->config.switch_ns,
-					     .max_concurrent = server->config.concurrent };
+	engine = (struct sim_engine_config){
+		.devices = server->config.devices,
+		.slice_ns = server->config.slice_ns,
+		.switch_ns = server->config.switch_ns,
+		.max_concurrent = server->config.concurrent
+	};
 	sim_execute_calls(server, &calls);
 	server->started_ns = sim_clock_ns();
 	sim_history_init(&server->history, server->started_ns);
@@ -216,10 +218,12 @@ int main(int argc, char **argv)
 {
 	static struct sim_server server;
 
-	if (argc != 5 || strcmp(argv[1], "--fd") != 0 || strcmp(argv[3], "--state") != 0) {
-		fprintf(stderr, "simgpud is the simulated GPU's device process. Programs that "
-				"use the simulated libcuda.so.1 start it; it ends with the "
-				"last of them. To keep one running, use: simgpu hold\n");
+	if (argc != 5 || strcmp(argv[1], "--fd") != 0 ||
+	    strcmp(argv[3], "--state") != 0) {
+		fprintf(stderr,
+			"simgpud is the simulated GPU's device process. Programs that "
+			"use the simulated libcuda.so.1 start it; it ends with the "
+			"last of them. To keep one running, use: simgpu hold\n");
 		return 2;
 	}
 	if (start(&server, atoi(argv[2]), argv[4]) < 0)

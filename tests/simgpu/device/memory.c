@@ -91,7 +91,8 @@ static bool large_place(struct sim_memory *memory, struct sim_phys *phys, bool s
 
 		/* No client may shrink what we have mapped: that would be our SIGBUS. */
 		if (host != MAP_FAILED &&
-		    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0) {
+		    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ==
+			    0) {
 			phys->host = host;
 			return true;
 		}
@@ -104,8 +105,8 @@ static bool large_place(struct sim_memory *memory, struct sim_phys *phys, bool s
 }
 
 int sim_memory_alloc(struct sim_memory *memory, struct sim_client *client, uint32_t ctx,
-		     unsigned device, uint64_t bytes, enum sim_mem_kind kind, uint64_t align,
-		     uint64_t *va, uint64_t *used, int *fd)
+		     unsigned device, uint64_t bytes, enum sim_mem_kind kind,
+		     uint64_t align, uint64_t *va, uint64_t *used, int *fd)
 {
 	struct sim_space_map *space = sim_client_space(client);
 	const bool shared = kind == SIM_MEM_HOST || kind == SIM_MEM_MANAGED;
@@ -126,10 +127,9 @@ int sim_memory_alloc(struct sim_memory *memory, struct sim_client *client, uint3
 		placed = large_place(memory, phys, shared, fd);
 		*va = 0;
 		if (placed)
-			*va = sim_space_place(space, phys->mapped_bytes,
-					      align > SIM_PAGE_BYTES ? align
-								     : SIM_PAGE_BYTES,
-					      0);
+			*va = sim_space_place(
+				space, phys->mapped_bytes,
+				align > SIM_PAGE_BYTES ? align : SIM_PAGE_BYTES, 0);
 		if (placed && *va == 0) {
 			munmap(phys->host, phys->mapped_bytes);
 			if (*fd >= 0)
@@ -241,7 +241,8 @@ int sim_memory_open(struct sim_client *client, struct sim_phys *phys, uint32_t c
 	return OK;
 }
 
-void sim_memory_free_ctx(struct sim_memory *memory, struct sim_client *client, uint32_t ctx)
+void sim_memory_free_ctx(struct sim_memory *memory, struct sim_client *client,
+			 uint32_t ctx)
 {
 	struct sim_space_map *space = sim_client_space(client);
 	unsigned i, kept = 0;
@@ -311,8 +312,9 @@ void sim_memory_free_client(struct sim_memory *memory, struct sim_client *client
 	sim_space_fini(space);
 }
 
-int sim_memory_create(struct sim_memory *memory, struct sim_client *client, unsigned device,
-		      uint64_t bytes, bool host, bool graph, uint64_t *handle)
+int sim_memory_create(struct sim_memory *memory, struct sim_client *client,
+		      unsigned device, uint64_t bytes, bool host, bool graph,
+		      uint64_t *handle)
 {
 	struct sim_phys *phys;
 	int fd = -1;
@@ -321,7 +323,8 @@ int sim_memory_create(struct sim_memory *memory, struct sim_client *client, unsi
 		return INVALID_VALUE;
 	if (!host && bytes > memory->device[device].total)
 		return OUT_OF_MEMORY;
-	phys = phys_new(memory, client, device, bytes, graph ? SIM_MEM_GRAPH : SIM_MEM_PLAIN);
+	phys = phys_new(memory, client, device, bytes,
+			graph ? SIM_MEM_GRAPH : SIM_MEM_PLAIN);
 	if (phys == NULL)
 		return OUT_OF_MEMORY;
 	phys->vmm = !graph;

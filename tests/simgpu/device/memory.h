@@ -44,12 +44,13 @@ struct sim_phys {
 	unsigned device;
 	enum sim_mem_kind kind;
 	bool vmm, host_memory;
-	bool exported;    /* by address, to who presents its handle */
+	bool exported; /* by address, to who presents its handle */
 	uint64_t requested, used, mapped_bytes; /* the last: size of the host mapping */
 	unsigned char *host; /* of malloc() if mapped_bytes is 0 and there is no chunk */
 	struct sim_chunk *chunk;
-	struct sim_client *owner; /* NULL: only an export on its way to somebody holds it */
-	unsigned refs; /* handles, exports, the allocation itself */
+	struct sim_client
+		*owner; /* NULL: only an export on its way to somebody holds it */
+	unsigned refs;	/* handles, exports, the allocation itself */
 	unsigned maps;
 	struct sim_phys *prev, *next; /* of its owner's blocks */
 };
@@ -58,11 +59,11 @@ struct sim_phys {
 struct sim_map {
 	uint64_t va, bytes, offset;
 	struct sim_phys *phys;
-	uint32_t ctx;        /* dies with it; 0: survives */
-	bool allocation;     /* cuMemFree of this address frees it */
+	uint32_t ctx;	 /* dies with it; 0: survives */
+	bool allocation; /* cuMemFree of this address frees it */
 	bool imported;
-	uint8_t access;      /* 1 read, 2 write */
-	unsigned opens;      /* IPC: times it was opened */
+	uint8_t access; /* 1 read, 2 write */
+	unsigned opens; /* IPC: times it was opened */
 };
 
 struct sim_extent {
@@ -88,7 +89,7 @@ struct sim_space_map {
 	unsigned nhandles, cap_handles;
 	struct sim_chunk *chunks;
 	struct sim_phys *blocks; /* those it owns */
-	unsigned last_map; /* where the last look-up ended */
+	unsigned last_map;	 /* where the last look-up ended */
 };
 
 struct sim_device_memory {
@@ -111,21 +112,22 @@ void sim_space_init(struct sim_space_map *space, uint64_t base, uint64_t bytes);
 
 /* Takes `bytes` of a device for a client without an address: contexts and code, counted in
  * *part. Returns false when the device or the client's limit has not that much. */
-bool sim_memory_take(struct sim_memory *memory, unsigned device, struct sim_client *client,
-		     uint64_t bytes, uint64_t *part);
-void sim_memory_give(struct sim_memory *memory, unsigned device, struct sim_client *client,
-		     uint64_t bytes, uint64_t *part);
+bool sim_memory_take(struct sim_memory *memory, unsigned device,
+		     struct sim_client *client, uint64_t bytes, uint64_t *part);
+void sim_memory_give(struct sim_memory *memory, unsigned device,
+		     struct sim_client *client, uint64_t bytes, uint64_t *part);
 
 /* Allocates and maps at an address of its choice. *fd receives a memfd for host and managed
  * memory, else -1. Returns a CUresult. */
 int sim_memory_alloc(struct sim_memory *memory, struct sim_client *client, uint32_t ctx,
-		     unsigned device, uint64_t bytes, enum sim_mem_kind kind, uint64_t align,
-		     uint64_t *va, uint64_t *used, int *fd);
+		     unsigned device, uint64_t bytes, enum sim_mem_kind kind,
+		     uint64_t align, uint64_t *va, uint64_t *used, int *fd);
 /* Frees the allocation that begins at va. Returns a CUresult. */
 int sim_memory_free(struct sim_memory *memory, struct sim_client *client, uint64_t va,
 		    enum sim_mem_kind *kind, uint64_t *bytes);
 /* Frees what belongs to a context / everything of a client that is going. */
-void sim_memory_free_ctx(struct sim_memory *memory, struct sim_client *client, uint32_t ctx);
+void sim_memory_free_ctx(struct sim_memory *memory, struct sim_client *client,
+			 uint32_t ctx);
 void sim_memory_free_client(struct sim_memory *memory, struct sim_client *client);
 
 /* VMM. All return a CUresult. */
@@ -133,8 +135,9 @@ int sim_memory_reserve(struct sim_client *client, uint64_t bytes, uint64_t align
 		       uint64_t wish, uint64_t *va);
 int sim_memory_unreserve(struct sim_client *client, uint64_t va, uint64_t bytes);
 /* `graph`: kept for graphs, and counted as theirs. */
-int sim_memory_create(struct sim_memory *memory, struct sim_client *client, unsigned device,
-		      uint64_t bytes, bool host, bool graph, uint64_t *handle);
+int sim_memory_create(struct sim_memory *memory, struct sim_client *client,
+		      unsigned device, uint64_t bytes, bool host, bool graph,
+		      uint64_t *handle);
 int sim_memory_release(struct sim_memory *memory, struct sim_client *client,
 		       uint64_t handle);
 int sim_memory_retain(struct sim_memory *memory, struct sim_client *client,
@@ -143,8 +146,8 @@ int sim_memory_retain(struct sim_memory *memory, struct sim_client *client,
  * the block itself if it has no owner any more. */
 int sim_memory_adopt(struct sim_memory *memory, struct sim_client *client,
 		     struct sim_phys *phys, uint64_t *handle);
-int sim_memory_map(struct sim_client *client, uint64_t va, uint64_t bytes, uint64_t offset,
-		   uint64_t handle);
+int sim_memory_map(struct sim_client *client, uint64_t va, uint64_t bytes,
+		   uint64_t offset, uint64_t handle);
 int sim_memory_unmap(struct sim_memory *memory, struct sim_client *client, uint64_t va,
 		     uint64_t bytes);
 int sim_memory_access(struct sim_client *client, uint64_t va, uint64_t bytes,

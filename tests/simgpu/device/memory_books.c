@@ -141,8 +141,8 @@ bool sim_memory_fits(const struct sim_memory *memory, unsigned device,
 	return true;
 }
 
-bool sim_memory_take(struct sim_memory *memory, unsigned device, struct sim_client *client,
-		     uint64_t bytes, uint64_t *part)
+bool sim_memory_take(struct sim_memory *memory, unsigned device,
+		     struct sim_client *client, uint64_t bytes, uint64_t *part)
 {
 	if (!sim_memory_fits(memory, device, client, bytes))
 		return false;
@@ -152,8 +152,8 @@ bool sim_memory_take(struct sim_memory *memory, unsigned device, struct sim_clie
 	return true;
 }
 
-void sim_memory_give(struct sim_memory *memory, unsigned device, struct sim_client *client,
-		     uint64_t bytes, uint64_t *part)
+void sim_memory_give(struct sim_memory *memory, unsigned device,
+		     struct sim_client *client, uint64_t bytes, uint64_t *part)
 {
 	memory->device[device].used -= bytes;
 	sim_client_books(client)->memory[device].used -= bytes;

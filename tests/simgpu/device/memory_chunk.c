@@ -16,7 +16,8 @@ static bool unit_taken(const struct sim_chunk *chunk, unsigned unit)
 	return (chunk->units[unit / 64] >> (unit % 64)) & 1;
 }
 
-static void units_mark(struct sim_chunk *chunk, unsigned first, unsigned count, bool taken)
+static void units_mark(struct sim_chunk *chunk, unsigned first, unsigned count,
+		       bool taken)
 {
 	unsigned unit;
 
@@ -113,14 +114,15 @@ static void chunk_free(struct sim_memory *memory, struct sim_chunk *chunk)
 
 /* Places a small block; fills phys and va. */
 bool sim_chunk_place(struct sim_memory *memory, struct sim_client *client, uint32_t ctx,
-			struct sim_phys *phys, uint64_t align, uint64_t *va)
+		     struct sim_phys *phys, uint64_t align, uint64_t *va)
 {
 	unsigned count = units_of(phys);
 	unsigned step = align > SIM_UNIT_BYTES ? (unsigned)(align / SIM_UNIT_BYTES) : 1;
 	struct sim_chunk *chunk;
 	int first = -1;
 
-	for (chunk = sim_client_space(client)->chunks; chunk != NULL; chunk = chunk->next) {
+	for (chunk = sim_client_space(client)->chunks; chunk != NULL;
+	     chunk = chunk->next) {
 		if (chunk->ctx != ctx || chunk->device != phys->device)
 			continue;
 		first = units_find(chunk, count, step);

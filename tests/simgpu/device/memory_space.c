@@ -58,8 +58,8 @@ static unsigned extent_lower(const struct sim_space_map *space, uint64_t va)
 static bool extent_take(struct sim_space_map *space, unsigned index, uint64_t va,
 			uint64_t bytes)
 {
-	if (!sim_array_grow((void **)&space->extents, space->nextents, &space->cap_extents,
-			    sizeof(*space->extents)))
+	if (!sim_array_grow((void **)&space->extents, space->nextents,
+			    &space->cap_extents, sizeof(*space->extents)))
 		return false;
 	memmove(space->extents + index + 1, space->extents + index,
 		(space->nextents - index) * sizeof(*space->extents));
@@ -98,7 +98,8 @@ uint64_t sim_space_place(struct sim_space_map *space, uint64_t bytes, uint64_t a
 		align = SIM_PAGE_BYTES;
 	if (bytes == 0 || bytes > space->bytes)
 		return 0;
-	if (wish >= space->base && wish < end && wish % align == 0 && bytes <= end - wish) {
+	if (wish >= space->base && wish < end && wish % align == 0 &&
+	    bytes <= end - wish) {
 		va = gap_find(space, wish, wish + bytes, bytes, align, &index);
 	}
 	if (va == 0)

@@ -38,7 +38,8 @@ static struct sim_extent *reservation(struct sim_space_map *space, uint64_t va,
 	for (i = 0; i < space->nreserved; i++) {
 		struct sim_extent *r = &space->reserved[i];
 
-		if (va >= r->va && va - r->va < r->bytes && bytes <= r->bytes - (va - r->va))
+		if (va >= r->va && va - r->va < r->bytes &&
+		    bytes <= r->bytes - (va - r->va))
 			return r;
 	}
 	return NULL;
@@ -133,8 +134,8 @@ int sim_memory_retain(struct sim_memory *memory, struct sim_client *client,
 	return sim_memory_adopt(memory, client, map->phys, value);
 }
 
-int sim_memory_map(struct sim_client *client, uint64_t va, uint64_t bytes, uint64_t offset,
-		   uint64_t handle)
+int sim_memory_map(struct sim_client *client, uint64_t va, uint64_t bytes,
+		   uint64_t offset, uint64_t handle)
 {
 	struct sim_space_map *space = sim_client_space(client);
 	struct sim_handle *h = sim_memory_handle(client, handle);

@@ -9,7 +9,7 @@
 /* Conditions in memory (spinning kernels, stream waits) are looked at between so often and
  * once a tick, the less often the longer nothing comes of it. */
 #define POLL_NS 20000ull
-#define DEPTH_MAX 4 /* streams that wait for streams are followed so far */
+#define DEPTH_MAX 4  /* streams that wait for streams are followed so far */
 #define WAIT_PART 32 /* a completion that cannot be foreseen, by this part */
 #define POLL_PART 16 /* a condition is noticed late by this part of the wait for it */
 /* How often to look whether a client has left the middle of a submission. */
@@ -78,7 +78,8 @@ void sim_server_catch_up(struct sim_server *server)
 			sim_client_stick(client, client->sticky_next);
 		sim_host_announce(client);
 		atomic_store_explicit(&client->chan->caught_up_ns,
-				      sim_engine_now(server->engine), memory_order_release);
+				      sim_engine_now(server->engine),
+				      memory_order_release);
 	}
 }
 
@@ -109,10 +110,11 @@ static uint64_t graph_left_ns(const struct sim_work *work, uint64_t now)
 
 /* What a stream has at least before it until that sequence is done, if nothing else holds it
  * up: its operations follow each other. 0 where that cannot be told. */
-static uint64_t stream_left_ns(const struct sim_dstream *stream, uint64_t seq, uint64_t now)
+static uint64_t stream_left_ns(const struct sim_dstream *stream, uint64_t seq,
+			       uint64_t now)
 {
-	if (stream->first == NULL || stream->cumulative == NULL || seq <= stream->completed ||
-	    seq - stream->completed >= SIM_CUMULATIVE)
+	if (stream->first == NULL || stream->cumulative == NULL ||
+	    seq <= stream->completed || seq - stream->completed >= SIM_CUMULATIVE)
 		return 0;
 	return stream->cumulative[seq % SIM_CUMULATIVE] - stream->executing_ns -
 	       passed_ns(&stream->first->op, now) + graph_left_ns(stream->first, now);
@@ -129,8 +131,8 @@ static uint64_t turn_bound(const struct sim_dctx *ctx, uint64_t now)
 {
 	const struct sim_server *server = ctx->client->server;
 	enum sim_device_state state;
-	const struct sim_ctx *resident =
-		sim_engine_resident(server->engine, ctx->ctx.device, &state);
+	const struct sim_ctx *resident = sim_engine_resident(server->engine,
+							     ctx->ctx.device, &state);
 	const struct sim_dstream *stream;
 	uint64_t slice, longest = 0;
 
@@ -153,16 +155,17 @@ static bool wants_turn(const struct sim_work *work)
 	const struct sim_ctx *ctx = &work->ctx->ctx;
 
 	if (work->op.kind == SIM_OP_EXTERNAL)
-		return work->least_ns > 0 && (ctx->nrunning > 0 || ctx->runnable_head != NULL);
-	return work->op.kind == SIM_OP_KERNEL && (work->op.state == SIM_OP_RUNNABLE ||
-						  work->op.state == SIM_OP_RUNNING);
+		return work->least_ns > 0 &&
+		       (ctx->nrunning > 0 || ctx->runnable_head != NULL);
+	return work->op.kind == SIM_OP_KERNEL &&
+	       (work->op.state == SIM_OP_RUNNABLE || work->op.state == SIM_OP_RUNNING);
 }
 
 /* No earlier than this can the sequence that a stream's waiter wants be complete. Where that
  * cannot be told, as of work that waits for hosts or for memory, a part of the wait so far:
  * it is noticed that much too late. */
-static uint64_t wait_bound(const struct sim_dstream *stream, uint64_t wanted, uint64_t now,
-			   unsigned depth)
+static uint64_t wait_bound(const struct sim_dstream *stream, uint64_t wanted,
+			   uint64_t now, unsigned depth)
 {
 	const struct sim_work *first = stream->first;
 	uint64_t left, begin = now;
@@ -193,9 +196,10 @@ static uint64_t first_wait(const struct sim_client *client, uint64_t now)
 	uint64_t at = SIM_NEVER;
 
 	for (stream = client->active; stream != NULL; stream = stream->active_next) {
-		uint64_t wanted =
-			atomic_load(&client->chan->streams[stream->slot].wait_seq);
-		uint64_t bound = wanted == 0 ? SIM_NEVER : wait_bound(stream, wanted, now, DEPTH_MAX);
+		uint64_t wanted = atomic_load(
+			&client->chan->streams[stream->slot].wait_seq);
+		uint64_t bound = wanted == 0 ? SIM_NEVER
+					     : wait_bound(stream, wanted, now, DEPTH_MAX);
 
 		if (bound < at)
 			at = bound;

@@ -25,7 +25,8 @@ static struct sim_channel *channel_new(int *fd)
 		return NULL;
 	if (ftruncate(*fd, sizeof(*chan)) == 0 &&
 	    fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-		chan = mmap(NULL, sizeof(*chan), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+		chan = mmap(NULL, sizeof(*chan), PROT_READ | PROT_WRITE, MAP_SHARED, *fd,
+			    0);
 	if (chan == MAP_FAILED) {
 		close(*fd);
 		return NULL;

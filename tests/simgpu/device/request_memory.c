@@ -24,10 +24,10 @@ int sim_do_mem_alloc(struct exchange *x)
 		return SIM_UNAVAILABLE;
 	if (!survives && a[0] != 0 && sim_client_ctx(x->client, a[0]) == NULL)
 		return SIM_INVALID_CONTEXT;
-	res = sim_memory_alloc(&x->server->memory, x->client, survives ? 0 : (uint32_t)a[0],
-			       (unsigned)a[1], a[2], (enum sim_mem_kind)a[3],
-			       a[4] == 0 ? SIM_UNIT_BYTES : a[4], &x->reply.v[0],
-			       &x->reply.v[1], &fd);
+	res = sim_memory_alloc(&x->server->memory, x->client,
+			       survives ? 0 : (uint32_t)a[0], (unsigned)a[1], a[2],
+			       (enum sim_mem_kind)a[3], a[4] == 0 ? SIM_UNIT_BYTES : a[4],
+			       &x->reply.v[0], &x->reply.v[1], &fd);
 	if (res == SIM_OUT_OF_MEMORY)
 		x->client->books.refusals++;
 	else if (res == SIM_OK)
@@ -69,7 +69,8 @@ int sim_do_mem_info(struct exchange *x)
 	x->reply.v[1] = device->total;
 	if (device->client_limit != 0) {
 		uint64_t used = x->client->books.memory[x->request.a[0]].used;
-		uint64_t left = used < device->client_limit ? device->client_limit - used : 0;
+		uint64_t left = used < device->client_limit ? device->client_limit - used
+							    : 0;
 
 		if (left < free_bytes)
 			free_bytes = left;
@@ -169,7 +170,7 @@ struct sim_export *sim_export_new(struct exchange *x)
 	export->ino = st.st_ino;
 	export->next = x->server->exports;
 	x->server->exports = export;
-	event.data.u64 = (uint64_t)(uintptr_t)export | 2;
+	event.data.u64 = (uint64_t)(uintptr_t) export | 2;
 	epoll_ctl(x->server->epoll_fd, EPOLL_CTL_ADD, ends[0], &event);
 	x->fds_out[0] = ends[1];
 	x->nfds_out = 1;

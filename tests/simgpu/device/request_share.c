@@ -47,7 +47,8 @@ int sim_do_ipc_open(struct exchange *x)
 			break;
 	map = owner == NULL ? NULL : sim_memory_find(owner, a[1]);
 	/* A handle can be made up, but not of what was never given out. */
-	if (map == NULL || map->phys->id != a[0] || !map->allocation || !map->phys->exported)
+	if (map == NULL || map->phys->id != a[0] || !map->allocation ||
+	    !map->phys->exported)
 		return SIM_INVALID_HANDLE;
 	/* Of a pool the mapping survives contexts like its memory, else it is of one. */
 	if ((map->phys->kind == SIM_MEM_POOL) != (ctx == NULL))
@@ -139,7 +140,8 @@ int sim_do_ipc_event_open(struct exchange *x)
 		client->events = calloc(SIM_EVENTS, sizeof(struct sim_devent *));
 	if (client->events == NULL)
 		return SIM_OUT_OF_MEMORY;
-	mirrors = realloc(event->mirrors, (event->nmirrors + 1) * sizeof(*event->mirrors));
+	mirrors = realloc(event->mirrors,
+			  (event->nmirrors + 1) * sizeof(*event->mirrors));
 	if (mirrors == NULL)
 		return SIM_OUT_OF_MEMORY;
 	event->mirrors = mirrors;

@@ -71,7 +71,8 @@ int sim_do_stream_create(struct exchange *x)
 
 	if (ctx == NULL)
 		return SIM_INVALID_CONTEXT;
-	stream = sim_dstream_new(x->client, ctx, (uint32_t)x->request.a[1] & ~SIM_SF_LEGACY,
+	stream = sim_dstream_new(x->client, ctx,
+				 (uint32_t)x->request.a[1] & ~SIM_SF_LEGACY,
 				 (int32_t)x->request.a[2]);
 	if (stream == NULL)
 		return SIM_OUT_OF_MEMORY;
@@ -109,7 +110,8 @@ int sim_do_graph_create(struct exchange *x)
 	if (x->fd_in < 0 || bytes < sizeof(struct sim_graph_image) || bytes > IMAGE_MAX ||
 	    fcntl(x->fd_in, F_GET_SEALS) < 0)
 		return SIM_INVALID_VALUE;
-	if (x->client->ngraphs >= GRAPHS_MAX || x->client->graph_bytes > IMAGES_MAX - bytes)
+	if (x->client->ngraphs >= GRAPHS_MAX ||
+	    x->client->graph_bytes > IMAGES_MAX - bytes)
 		return SIM_OUT_OF_MEMORY;
 	image = malloc(bytes);
 	if (image == NULL)

@@ -51,14 +51,15 @@ struct sim_dstream {
 	struct sim_dctx *ctx;
 	uint32_t slot, flags;
 	int32_t priority;
-	bool destroyed;         /* goes once its work is done */
-	bool active;            /* in client->active */
+	bool destroyed; /* goes once its work is done */
+	bool active;	/* in client->active */
 	uint64_t ingested, completed;
 	struct sim_work *first, *last; /* submitted and not done; NULL once all is */
 	uint64_t first_since_ns;       /* when the first of them became that */
-	uint64_t executing_ns;  /* cumulative work of everything done */
-	uint64_t queued_ns;     /* cumulative work of everything ingested */
-	uint64_t *cumulative;   /* by sequence modulo SIM_CUMULATIVE; lower bound of the wait */
+	uint64_t executing_ns;	       /* cumulative work of everything done */
+	uint64_t queued_ns;	       /* cumulative work of everything ingested */
+	uint64_t *
+		cumulative; /* by sequence modulo SIM_CUMULATIVE; lower bound of the wait */
 	struct sim_dstream *active_prev, *active_next;
 	struct sim_dstream *ctx_next;
 };
@@ -72,20 +73,20 @@ struct sim_devent {
 	struct {
 		struct sim_client *client;
 		uint32_t slot;
-	} *mirrors;
-	unsigned char key[32]; /* IPC handle, all zero: not exported */
-	uint64_t time_ns, gen; /* of the last completed record */
+	} * mirrors;
+	unsigned char key[32];	 /* IPC handle, all zero: not exported */
+	uint64_t time_ns, gen;	 /* of the last completed record */
 	struct sim_devent *next; /* list of exported ones */
 };
 
 struct sim_dctx {
-	struct sim_ctx ctx;      /* the engine's part; .user is this */
+	struct sim_ctx ctx;	   /* the engine's part; .user is this */
 	struct sim_ctx_stats seen; /* what history.c has put down of it */
 	struct sim_client *client;
 	uint32_t id;
-	bool removed;            /* taken out of the engine, books are final */
+	bool removed; /* taken out of the engine, books are final */
 	struct sim_dstream *legacy, *streams;
-	uint64_t limit_bytes;    /* what its limits cost */
+	uint64_t limit_bytes; /* what its limits cost */
 	uint64_t context_bytes;
 	struct sim_dctx *next;
 };
@@ -95,24 +96,25 @@ struct sim_work {
 	struct sim_op op;
 	struct sim_client *client;
 	struct sim_dctx *ctx;
-	struct sim_dstream *stream; /* NULL: part of a graph */
-	struct sim_run *run;        /* the graph run it belongs to */
+	struct sim_dstream *stream;   /* NULL: part of a graph */
+	struct sim_run *run;	      /* the graph run it belongs to */
 	struct sim_work *stream_next; /* after it in its stream */
-	uint64_t least_ns;          /* of a graph that runs: it takes no less (pace.c) */
+	uint64_t least_ns; /* of a graph that runs: it takes no less (pace.c) */
 	uint64_t seq;
-	uint32_t kind;              /* enum sim_record_kind or sim_node_kind */
-	uint32_t node;              /* index in run's image */
+	uint32_t kind; /* enum sim_record_kind or sim_node_kind */
+	uint32_t node; /* index in run's image */
 	struct sim_devent *event;
 	struct sim_graph *graph;
 	/* Of a launch: what stands for its event nodes; of one of these: its launch. */
 	struct sim_work *announced, *announced_next, *launch;
-	bool announces; /* it is one of these */
+	bool announces;		    /* it is one of these */
 	struct sim_host_list *host; /* host functions: the list it stands in, or NULL */
 	struct sim_work *host_prev, *host_next;
-	uint64_t looked;            /* waiting: when the condition was last looked at */
-	uint64_t counter_base;      /* gpushim_count: the word before it started */
+	uint64_t looked;       /* waiting: when the condition was last looked at */
+	uint64_t counter_base; /* gpushim_count: the word before it started */
 	bool counter_known;
-	const unsigned char *params; /* kernel arguments: behind payload, or in the image */
+	const unsigned char
+		*params; /* kernel arguments: behind payload, or in the image */
 	uint32_t param_bytes;
 	union {
 		struct sim_rec_kernel kernel;
@@ -161,28 +163,29 @@ struct sim_client {
 	pid_t pid;
 	enum sim_role role;
 	bool hello;
-	bool direct;           /* its memory can be reached by process_vm_readv */
+	bool direct; /* its memory can be reached by process_vm_readv */
 	int sock, kick_fd;
 	struct sim_channel *chan;
-	uint64_t head;              /* of the ring; the channel shows a copy */
+	uint64_t head;		    /* of the ring; the channel shows a copy */
 	struct sim_space_map space; /* its addresses */
 	struct sim_dctx *contexts;
 	struct sim_dstream *streams[SIM_STREAMS];
 	uint32_t stream_hint;
 	uint64_t stream_seq[SIM_STREAMS]; /* where the slot's sequence stands */
-	struct sim_devent **events;       /* by slot, allocated with the first event */
+	struct sim_devent **events;	  /* by slot, allocated with the first event */
 	struct sim_dstream *active;
 	struct sim_graph *graphs;
 	struct sim_code *codes;
 	struct sim_host_list host_waiting, host_running; /* not announced, announced */
-	uint64_t writes;                  /* to its memory, by its own work */
-	bool shares;                      /* others may write to it, or it to theirs */
-	uint32_t sticky, sticky_next; /* the latter takes effect after the present advance */
+	uint64_t writes; /* to its memory, by its own work */
+	bool shares;	 /* others may write to it, or it to theirs */
+	uint32_t sticky,
+		sticky_next; /* the latter takes effect after the present advance */
 	uint64_t intent_since_ns, clear_ns;
 	struct simgpu_client books;
 	uint32_t next_graph, ngraphs, nannounced;
-	uint64_t graph_bytes;             /* of all its images */
-	uint64_t launched; /* kernels so far, for their variation */
+	uint64_t graph_bytes; /* of all its images */
+	uint64_t launched;    /* kernels so far, for their variation */
 	struct sim_conditions conditions;
 	struct sim_client *next;
 };
@@ -196,7 +199,7 @@ struct sim_export {
 	struct sim_phys *phys; /* NULL: a pool, of which the device knows only: */
 	uint32_t client;       /* whose it is, */
 	unsigned device;       /* where it allocates */
-	uint64_t pool;         /* and its number there */
+	uint64_t pool;	       /* and its number there */
 	struct sim_export *next;
 };
 
@@ -215,19 +218,19 @@ struct sim_server {
 	uint32_t next_client, next_ctx;
 	uint64_t next_id;
 	uint64_t started_ns;
-	bool held_back;              /* the last advance stopped at a client's intent */
-	bool behind;                 /* the last advance was not finished */
-	uint64_t enough_ns;          /* when the present one is stopped */
-	unsigned events;             /* since the clock was looked at */
-	bool heavy;                  /* one of them took longer than most */
-	uint64_t rounds;             /* advances so far */
-	_Atomic uint64_t clock_ns;   /* when the last of them began; see horizon() */
-	uint64_t shared_writes;      /* by clients that share memory */
-	uint64_t condition_ns;       /* when a condition in memory was new or fulfilled */
-	uint32_t lost;               /* bit per device */
+	bool held_back;		   /* the last advance stopped at a client's intent */
+	bool behind;		   /* the last advance was not finished */
+	uint64_t enough_ns;	   /* when the present one is stopped */
+	unsigned events;	   /* since the clock was looked at */
+	bool heavy;		   /* one of them took longer than most */
+	uint64_t rounds;	   /* advances so far */
+	_Atomic uint64_t clock_ns; /* when the last of them began; see horizon() */
+	uint64_t shared_writes;	   /* by clients that share memory */
+	uint64_t condition_ns;	   /* when a condition in memory was new or fulfilled */
+	uint32_t lost;		   /* bit per device */
 	unsigned char uuid[SIM_MAX_HELLO_DEVICES][SIM_UUID_BYTES];
 	unsigned char secret[16];
-	struct simgpu_client *gone;  /* ring of final books */
+	struct simgpu_client *gone; /* ring of final books */
 	unsigned ngone, gone_next;
 	uint64_t forgotten;
 	struct simgpu_context *gone_contexts;
@@ -256,7 +259,8 @@ bool sim_client_request(struct sim_server *server, struct sim_client *client);
 void sim_client_drain(struct sim_client *client);
 struct sim_work *sim_work_new(struct sim_client *client, struct sim_dctx *ctx,
 			      uint32_t kind, const void *payload, size_t payload_bytes,
-			      const unsigned char *tail, size_t tail_bytes, bool copy_tail);
+			      const unsigned char *tail, size_t tail_bytes,
+			      bool copy_tail);
 /* Sets the operation's kind, time and demand from its record. False: not acceptable. */
 bool sim_work_shape(struct sim_work *work);
 void sim_work_free(struct sim_work *work);
@@ -273,7 +277,7 @@ void sim_host_announce(struct sim_client *client);
 
 /* kernels.c: what builtin kernels do. False: an illegal address. */
 bool sim_kernel_run(struct sim_work *work);
-bool sim_kernel_ready(struct sim_work *work); /* gpushim_spin_word */
+bool sim_kernel_ready(struct sim_work *work);	 /* gpushim_spin_word */
 void sim_kernel_progress(struct sim_work *work); /* gpushim_count */
 /* Modelled duration (ns) and demand (permille) of a launch. */
 void sim_kernel_shape(const struct sim_config *config, const struct sim_rec_kernel *rec,

@@ -42,25 +42,26 @@ static void add_device(struct sim_server *server, struct image *image, unsigned 
 {
 	const struct sim_device_stats *stats = sim_engine_stats(server->engine, d);
 	const struct sim_device_memory *memory = &server->memory.device[d];
-	struct simgpu_device row = { .index = d,
-				     .lost = (server->lost >> d) & 1,
-				     .total_bytes = memory->total,
-				     .used_bytes = memory->used,
-				     .requested_bytes = memory->requested,
-				     .requested_peak_bytes = memory->requested_peak,
-				     .since_ns = stats->since_ns,
-				     .idle_ns = stats->idle_ns,
-				     .switch_ns = stats->switch_ns,
-				     .busy_ns = stats->busy_ns,
-				     .switches = stats->switches,
-				     .copy_in_ns = stats->copy_in_ns,
-				     .copy_out_ns = stats->copy_out_ns,
-				     .late = stats->late,
-				     .late_max_ns = stats->late_max_ns,
-				     .memory_limit_bytes = memory->client_limit,
-				     .accounting_since_ns = server->accounting_since_ns[d],
-				     .accounting_cleared_ns =
-					     server->accounting_cleared_ns[d] };
+	struct simgpu_device row = {
+		.index = d,
+		.lost = (server->lost >> d) & 1,
+		.total_bytes = memory->total,
+		.used_bytes = memory->used,
+		.requested_bytes = memory->requested,
+		.requested_peak_bytes = memory->requested_peak,
+		.since_ns = stats->since_ns,
+		.idle_ns = stats->idle_ns,
+		.switch_ns = stats->switch_ns,
+		.busy_ns = stats->busy_ns,
+		.switches = stats->switches,
+		.copy_in_ns = stats->copy_in_ns,
+		.copy_out_ns = stats->copy_out_ns,
+		.late = stats->late,
+		.late_max_ns = stats->late_max_ns,
+		.memory_limit_bytes = memory->client_limit,
+		.accounting_since_ns = server->accounting_since_ns[d],
+		.accounting_cleared_ns = server->accounting_cleared_ns[d]
+	};
 	const struct sim_client *client;
 	const struct sim_dctx *ctx;
 	enum sim_device_state state;
@@ -161,8 +162,8 @@ static void add_contexts(struct sim_server *server, struct image *image)
 static void add_samples(struct sim_server *server, struct image *image)
 {
 	size_t count, i;
-	const struct simgpu_sample *samples =
-		sim_history_samples(&server->history, &count);
+	const struct simgpu_sample *samples = sim_history_samples(&server->history,
+								  &count);
 
 	for (i = 0; i < count; i++)
 		append(image, &samples[i], sizeof(samples[i]));

@@ -96,19 +96,20 @@ bool sim_object_check(const void *handle, enum sim_type type);
 struct sim_context; /* struct CUctx_st */
 
 struct sim_state {
-	_Atomic uint32_t slow;   /* non-zero: sim_enter() has more to do than return */
-	_Atomic uint32_t ready;  /* cuInit has succeeded in this process */
+	_Atomic uint32_t slow;	 /* non-zero: sim_enter() has more to do than return */
+	_Atomic uint32_t ready;	 /* cuInit has succeeded in this process */
 	_Atomic uint32_t forked; /* this is a child of a process that had initialised */
-	bool zero_cost;          /* SIMGPU_ZERO_COST=1: no device, everything is done at once */
-	bool direct;             /* the device can read this process's memory */
+	bool zero_cost; /* SIMGPU_ZERO_COST=1: no device, everything is done at once */
+	bool direct;	/* the device can read this process's memory */
 	struct sim_channel *chan; /* NULL in zero-cost mode */
 	int sock, kick_fd;
 	uint32_t client_id;
-	uintptr_t arena_base;    /* addresses of all simulated memory lie here */
+	uintptr_t arena_base; /* addresses of all simulated memory lie here */
 	size_t arena_bytes;
 	struct sim_hello hello;
 	pthread_mutex_t lock, submit_lock, rpc_lock;
-	struct sim_context *primary[SIM_MAX_LOCAL_DEVICES]; /* created lazily, never freed */
+	struct sim_context
+		*primary[SIM_MAX_LOCAL_DEVICES]; /* created lazily, never freed */
 };
 
 extern struct sim_state sim;
@@ -119,8 +120,8 @@ CUresult sim_enter_slow(enum sim_fn fn);
 
 static inline CUresult sim_enter(enum sim_fn fn)
 {
-	if (__builtin_expect(
-		    atomic_load_explicit(&sim.slow, memory_order_relaxed) == 0, 1))
+	if (__builtin_expect(atomic_load_explicit(&sim.slow, memory_order_relaxed) == 0,
+			     1))
 		return CUDA_SUCCESS;
 	return sim_enter_slow(fn);
 }
@@ -154,20 +155,20 @@ struct sim_stream;
 
 struct sim_context {
 	struct sim_object object;
-	uint32_t id;        /* the device's */
+	uint32_t id;	    /* the device's */
 	uint64_t unique_id; /* cuCtxGetId */
 	unsigned device;
 	unsigned flags, api_version;
 	bool primary;
 	unsigned primary_refs; /* under sim.lock */
-	unsigned generation;   /* incremented when a primary context is reset or re-made */
-	bool active;           /* false: a primary context nobody retains */
+	unsigned generation; /* incremented when a primary context is reset or re-made */
+	bool active;	     /* false: a primary context nobody retains */
 	unsigned attach_count;
-	size_t limits[16];     /* by CUlimit, 0: default */
+	size_t limits[16]; /* by CUlimit, 0: default */
 	int cache_config, shared_config;
-	struct sim_stream *legacy;   /* default stream, slot made with the context */
-	struct sim_stream *streams;  /* all of its streams, legacy first; under sim.lock */
-	pthread_key_t per_thread;    /* CU_STREAM_PER_THREAD of each thread */
+	struct sim_stream *legacy;  /* default stream, slot made with the context */
+	struct sim_stream *streams; /* all of its streams, legacy first; under sim.lock */
+	pthread_key_t per_thread;   /* CU_STREAM_PER_THREAD of each thread */
 	bool has_per_thread;
 };
 
@@ -191,15 +192,16 @@ struct sim_stream {
 	struct sim_object object;
 	struct sim_context *ctx;
 	uint32_t slot;
-	uint32_t flags;    /* CUstream_flags, plus SIM_SF_LEGACY / SIM_SF_PER_THREAD below */
+	uint32_t flags; /* CUstream_flags, plus SIM_SF_LEGACY / SIM_SF_PER_THREAD below */
 	uint32_t sim_flags; /* SIM_SF_* */
 	int priority;
 	uint64_t unique_id;
-	uint64_t submitted; /* last sequence; under sim.submit_lock, read with relaxed order
+	uint64_t
+		submitted; /* last sequence; under sim.submit_lock, read with relaxed order
 	                       by the thread that waits for its own work */
 	bool gone; /* destroyed, alone or with its context; under sim.submit_lock */
 	_Atomic(struct sim_capture *) capture; /* non-NULL while capturing */
-	struct sim_stream *next; /* in its context */
+	struct sim_stream *next;	       /* in its context */
 };
 
 /* Translates a handle of the application: NULL and CU_STREAM_LEGACY mean the current
@@ -233,11 +235,11 @@ struct sim_event {
 	struct sim_object object;
 	struct sim_context *ctx;
 	uint32_t slot;
-	unsigned flags;      /* CUevent_flags */
-	bool imported;       /* an IPC alias: completion is seen in the event's slot only */
-	bool captured;       /* last recorded in a capture */
-	void *capture_node;  /* capture.c: the record's capture and dependencies */
-	uint64_t gen;        /* records so far */
+	unsigned flags; /* CUevent_flags */
+	bool imported;	/* an IPC alias: completion is seen in the event's slot only */
+	bool captured;	/* last recorded in a capture */
+	void *capture_node;   /* capture.c: the record's capture and dependencies */
+	uint64_t gen;	      /* records so far */
 	uint32_t stream_slot; /* last recorded there, which may outlive the stream */
 	uint64_t stream_seq;
 	bool recorded;
@@ -250,15 +252,15 @@ struct sim_image;
 struct sim_function {
 	struct sim_object object;
 	struct sim_context *ctx; /* NULL: a context-independent CUkernel */
-	void *module;            /* struct sim_module */
+	void *module;		 /* struct sim_module */
 	const char *name;
 	enum sim_builtin builtin;
 	unsigned nparams, param_bytes;
 	const struct sim_image_param *params; /* offsets and sizes, in the image */
 	unsigned max_threads, static_shared_bytes, registers, local_bytes;
-	int attributes[16];      /* set by cuFuncSetAttribute, by CUfunction_attribute; -1 */
+	int attributes[16]; /* set by cuFuncSetAttribute, by CUfunction_attribute; -1 */
 	uint64_t identity;
-	bool loaded;             /* its code has been charged (lazy loading) */
+	bool loaded; /* its code has been charged (lazy loading) */
 };
 
 /* ---- memory (memory.c) ---- */

@@ -12,7 +12,7 @@
 struct sim_event_full {
 	struct sim_event event;
 	uint64_t zero_time_ns; /* of the last record, in zero-cost mode */
-	bool by_graph;         /* a graph made the last record: before its stream says so */
+	bool by_graph; /* a graph made the last record: before its stream says so */
 };
 
 /* The last record of an event as it stood at one instant. */
