@@ -237,7 +237,8 @@ static bool call_host(struct worker *w)
 	bool twice = true;
 
 	for (int i = 0; i < 2; i++)
-		twice = FINE(cuLaunchHostFunc(w->stream, count_call, &w->called)) && twice;
+		twice = FINE(cuLaunchHostFunc(w->stream, count_call, &w->called)) &&
+			twice;
 	return FINE(cuStreamSynchronize(w->stream)) && twice && w->called == before + 2;
 }
 
