@@ -275,6 +275,16 @@ void sim_execute_calls(struct sim_server *server, struct sim_engine_calls *calls
 void sim_host_done(struct sim_client *client, uint64_t token);
 void sim_host_announce(struct sim_client *client);
 
+/* move.c: what copies, memsets and words in memory do. False: an address is not there. */
+bool sim_move_copy(struct sim_work *work);
+bool sim_move_set(struct sim_work *work);
+bool sim_move_write(struct sim_work *work);
+/* Whether the condition of a wait for a word holds; true, with the client failed, if the
+ * word is not there. */
+bool sim_move_holds(struct sim_work *work);
+/* SIM_SPACE_DEVICE or SIM_SPACE_HOST. */
+uint32_t sim_move_space(const struct sim_client *client, uint64_t addr);
+
 /* kernels.c: what builtin kernels do. False: an illegal address. */
 bool sim_kernel_run(struct sim_work *work);
 bool sim_kernel_ready(struct sim_work *work);	 /* gpushim_spin_word */
