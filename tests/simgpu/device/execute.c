@@ -1,7 +1,6 @@
 /*
  * execute.c - what operations do when their time has come: the engine's callbacks.
  */
-
 #include "device/futex.h"
 #include "device/server.h"
 
