@@ -24,6 +24,7 @@
 
 /* Connections taken in a row before anybody else is looked at. */
 #define ACCEPT_MAX 64
+#define EVENTS_MAX 1024
 
 uint64_t sim_clock_ns(void)
 {
@@ -104,9 +105,29 @@ static bool is_socket(const struct sim_server *server, const struct epoll_event 
 	return !(event->data.u64 & 3) && event->data.ptr != &server->timer_fd;
 }
 
+/*
+ * Which socket to serve next. One that was closed comes before all requests: whoever knows
+ * that a process has gone and then asks for its memory finds it free, as on a card, where
+ * closing is what frees it. Among the rest, who is always ready is not always the first.
+ */
+static int pick(const struct sim_server *server, const struct epoll_event *events, int n,
+		unsigned turn)
+{
+	for (int i = 0; i < n; i++)
+		if (is_socket(server, &events[i]) && (events[i].events & EPOLLHUP))
+			return i;
+	for (int i = 0; i < n; i++) {
+		int at = (int)((turn + (unsigned)i) % (unsigned)n);
+
+		if (is_socket(server, &events[at]))
+			return at;
+	}
+	return -1;
+}
+
 static int loop(struct sim_server *server)
 {
-	struct epoll_event events[64];
+	static struct epoll_event events[EVENTS_MAX];
 	unsigned turn = 0;
 
 	for (;;) {
@@ -124,28 +145,23 @@ static int loop(struct sim_server *server)
 			at = 0;
 		if (at > sim_clock_ns() + SIM_SLEEP_MIN_NS) {
 			arm_timer(server, at);
-			n = epoll_wait(server->epoll_fd, events, 64, timeout);
+			n = epoll_wait(server->epoll_fd, events, EVENTS_MAX, timeout);
 		} else {
 			do
-				n = epoll_wait(server->epoll_fd, events, 64, 0);
+				n = epoll_wait(server->epoll_fd, events, EVENTS_MAX, 0);
 			while (n == 0 && sim_clock_ns() < at);
 		}
 		if (n < 0 && errno != EINTR)
 			return 1;
+		for (i = 0; i < n; i++)
+			if (!is_socket(server, &events[i]))
+				handle(server, &events[i]);
 		/* One socket event at a time, since a client that goes may be in later ones,
-		 * and with everything done that was submitted before it. Who is always ready
-		 * is not always the first. */
-		turn++;
-		for (i = 0; i < n; i++) {
-			const struct epoll_event *event =
-				&events[(turn + (unsigned)i) % (unsigned)n];
-			bool socket = is_socket(server, event);
-
-			if (socket)
-				sim_server_catch_up(server);
-			handle(server, event);
-			if (socket)
-				break;
+		 * and with everything done that was submitted before it. */
+		i = pick(server, events, n, turn++);
+		if (i >= 0) {
+			sim_server_catch_up(server);
+			handle(server, &events[i]);
 		}
 	}
 }
