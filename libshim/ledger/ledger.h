@@ -1,0 +1,95 @@
+/*
+ * ledger.h - a tenant's ledger as one of its processes uses it.
+ *
+ * Knows the file, the mapping, this process' slot, and who else is alive. Knows nothing of
+ * CUDA, of policies, and of where limits come from. Format: gpushim/ledger.h.
+ *
+ * The descriptor that holds the slot's lock is close-on-exec and numbered as high as the
+ * soft limit allows: at exit the kernel closes descriptors in ascending order, so the
+ * driver's go first and the lock is never given up before the driver has the memory back.
+ * The mapping keeps the lock when the program closes descriptors that are not its own
+ * (closefrom(3)); it is not inherited by fork, the descriptor is.
+ *
+ * Threads: all functions but open may be called by any thread at any time.
+ * Fork: a child must not use its parent's struct gsh_ledger (its mapping is not there); it
+ * opens one of its own.
+ */
+#ifndef GSH_LEDGER_LEDGER_H
+#define GSH_LEDGER_LEDGER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/lock.h"
+#include "base/text.h"
+#include "gpushim/ledger.h"
+#include "policy/quota.h"
+
+struct gsh_ledger {
+	struct gpushim_ledger_header *header; /* the mapping */
+	struct gpushim_ledger_slot *slots;
+	struct gpushim_ledger_slot *own; /* slots[slot] */
+	void *life; /* a page mapped to keep the lock that says that this process lives */
+	uint32_t slot;
+	int fd;
+	uint64_t file_device, file_inode; /* to know the descriptor again */
+	struct gsh_lock reap_lock;	  /* guards taking the locks of others' slots */
+	char path[512];
+};
+
+/*
+ * Opens the ledger at path for tenant, creating it (and its directories, if they can be
+ * created safely) where it is missing, maps it and takes a slot. Refused, with -errno and
+ * the reason: links, files that are not regular, of wrong size, version or tenant, on a file
+ * system without room, owned by another user in a per-user directory, or with all slots
+ * alive (-EUSERS).
+ */
+int gsh_ledger_open(struct gsh_ledger *ledger, const char *path, const char *tenant,
+		    struct gsh_reason *why);
+
+/* Creates the file if it is missing, without taking a slot: for tools. mode as in fchmod. */
+int gsh_ledger_create(const char *path, const char *tenant, uint32_t mode,
+		      struct gsh_reason *why);
+
+/* Row of a device, made if it is new. Returns its index, or -ENOSPC when all are taken. */
+int gsh_ledger_device(struct gsh_ledger *ledger, const uint8_t uuid[16],
+		      uint64_t total_bytes);
+
+/*
+ * Reserves bytes on a device under limit_bytes (a limit less what was measured beyond the
+ * ledger), waiting for others and reaping dead slots before it refuses. Returns 0, or
+ * -ENOMEM. Charges kind. May sleep up to GSH_QUOTA_PATIENCE_NS and a little.
+ */
+int gsh_ledger_reserve(struct gsh_ledger *ledger, uint32_t device, enum gpushim_kind kind,
+		       uint64_t bytes, uint64_t limit_bytes);
+
+/* Charges what the driver has already taken, whatever the limit. */
+void gsh_ledger_force(struct gsh_ledger *ledger, uint32_t device, enum gpushim_kind kind,
+		      uint64_t bytes);
+
+void gsh_ledger_refund(struct gsh_ledger *ledger, uint32_t device, enum gpushim_kind kind,
+		       uint64_t bytes);
+
+/* Sum of charges of all processes on the device. No system call, no lock. */
+uint64_t gsh_ledger_used(const struct gsh_ledger *ledger, uint32_t device);
+
+/* Counts a refusal in this process' slot. */
+void gsh_ledger_denied(struct gsh_ledger *ledger, uint64_t bytes);
+
+/* Marks bytes of this process' charge as shared with, or not any more with, others. */
+void gsh_ledger_export(struct gsh_ledger *ledger, uint32_t device, int64_t bytes);
+/* Counts what this process imported. */
+void gsh_ledger_import(struct gsh_ledger *ledger, uint32_t device, int32_t count);
+/* Whether any live process of the tenant, this one included, has imports on the device. */
+bool gsh_ledger_has_imports(struct gsh_ledger *ledger, uint32_t device);
+
+/* Clears the slots of dead processes. Returns how many were cleared. */
+uint32_t gsh_ledger_reap(struct gsh_ledger *ledger);
+
+/* Whether somebody holds the lock of a slot in the ledger open at fd (also read-only). */
+bool gsh_ledger_slot_alive(int fd, uint32_t slot);
+
+/* Gives up the slot and the mapping: for tests and tools. A guest just exits. */
+void gsh_ledger_close(struct gsh_ledger *ledger);
+
+#endif

@@ -1,0 +1,364 @@
+/*
+ * tenant.c - which limit is in force on which device, and reserving against it.
+ *
+ * Knows how page, limits.json and variables are combined: the page's row of a device (or its
+ * row for all others) says what may be used, and variables may lower that. Refuses to know
+ * where variables come from, and what is allocated.
+ */
+#include "ledger/tenant.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define POLL_NS UINT64_C(4000000) /* between two looks for a promised page */
+
+enum { ALL_IGNORED_BIT = 31 };
+
+/* ---- the limit of one device ---- */
+
+/* The smaller of bytes and a share of total_bytes, rounded down. */
+static uint64_t memory_limit(uint64_t bytes, uint32_t ppm, uint64_t total_bytes)
+{
+	uint64_t share;
+
+	if (ppm == 0)
+		return bytes;
+	if (ppm > 1000000)
+		ppm = 1000000;
+	/* Exact, and no product of it exceeds 64 bits. */
+	share = total_bytes / 1000000 * ppm + total_bytes % 1000000 * ppm / 1000000;
+	return share < bytes ? share : bytes;
+}
+
+static const struct gpushim_policy_device *policy_row(
+	const struct gpushim_policy_limits *limits, const uint8_t uuid[16])
+{
+	for (uint32_t i = 0; i < limits->device_count && i < GPUSHIM_DEVICES_MAX; i++)
+		if (memcmp(limits->devices[i].uuid, uuid, 16) == 0)
+			return &limits->devices[i];
+	return &limits->others;
+}
+
+struct choice {
+	uint64_t limit_bytes;
+	uint32_t source;
+	uint64_t policy_bytes; /* what page or limits.json say */
+};
+
+static void count_ignored(struct gsh_tenant *tenant, uint32_t bit)
+{
+	if (tenant->ignored & UINT32_C(1) << bit)
+		return;
+	tenant->ignored |= UINT32_C(1) << bit;
+	gsh_add_relaxed(&tenant->ledger.own->ignored_variables, 1);
+}
+
+static void lower_by_variable(struct gsh_tenant *tenant, struct choice *choice,
+			      const struct gsh_variable_limit *variable, uint32_t bit,
+			      uint64_t total_bytes)
+{
+	uint64_t bytes;
+
+	if (variable->source == GPUSHIM_SOURCE_NONE)
+		return;
+	bytes = memory_limit(variable->memory_bytes, variable->memory_ppm, total_bytes);
+	if (bytes > choice->policy_bytes)
+		count_ignored(tenant, bit);
+	if (bytes < choice->limit_bytes) {
+		choice->limit_bytes = bytes;
+		choice->source = variable->source;
+	}
+}
+
+/* Puts what policy and variables say now in force on a device. Holds adopt_lock. */
+static void apply_limits(struct gsh_tenant *tenant, uint32_t row)
+{
+	const struct gsh_tenant_config *config = &tenant->config;
+	struct gsh_tenant_device *device = &tenant->devices[row];
+	struct gpushim_ledger_device *shown = &tenant->ledger.header->devices[row];
+	const struct gpushim_policy_device *policy = policy_row(&tenant->limits,
+								device->uuid);
+	struct choice choice = { .source = GPUSHIM_SOURCE_NONE };
+
+	choice.policy_bytes = memory_limit(policy->memory_bytes, policy->memory_ppm,
+					   device->total_bytes);
+	choice.limit_bytes = choice.policy_bytes;
+	if (choice.limit_bytes != GPUSHIM_UNLIMITED)
+		choice.source = tenant->page.page ? GPUSHIM_SOURCE_PAGE
+						  : GPUSHIM_SOURCE_FILE;
+	lower_by_variable(tenant, &choice, &config->all, ALL_IGNORED_BIT,
+			  device->total_bytes);
+	if (device->index < GPUSHIM_DEVICES_MAX)
+		lower_by_variable(tenant, &choice, &config->by_index[device->index],
+				  device->index, device->total_bytes);
+
+	gsh_store_relaxed(&device->limit_bytes, choice.limit_bytes);
+	gsh_store_relaxed(&device->source, choice.source);
+	gsh_store_relaxed(&device->view, policy->view);
+	/* A variable may make a context dearer, as it may make a limit lower. */
+	gsh_store_relaxed(&device->context_bytes,
+			  policy->context_bytes > config->context_bytes
+				  ? policy->context_bytes
+				  : config->context_bytes);
+	gsh_store_relaxed(&shown->limit_bytes, choice.limit_bytes);
+	gsh_store_relaxed(&shown->limit_source, choice.source);
+	gsh_store_relaxed(&shown->request_permille, (uint64_t)policy->request_permille);
+	gsh_store_relaxed(&shown->limit_permille, (uint64_t)policy->limit_permille);
+}
+
+/* Takes over what was measured on a device. Holds adopt_lock. */
+static void apply_overhead(struct gsh_tenant *tenant, uint32_t row)
+{
+	struct gsh_tenant_device *device = &tenant->devices[row];
+	uint64_t bytes = gsh_page_overhead(&tenant->page, device->uuid);
+
+	gsh_store_relaxed(&device->overhead_bytes, bytes);
+	gsh_store_relaxed(&tenant->ledger.header->devices[row].overhead_bytes, bytes);
+}
+
+/* ---- changes of the policy ---- */
+
+static bool is_closed(const struct gpushim_policy_limits *limits)
+{
+	return (limits->flags & GPUSHIM_POLICY_CLOSED) != 0;
+}
+
+static void adopt(struct gsh_tenant *tenant)
+{
+	struct gpushim_ledger_slot *own = tenant->ledger.own;
+
+	gsh_lock(&tenant->adopt_lock);
+	/* First: what is measured after this beat will be read at the next. */
+	gsh_store_relaxed(&tenant->heartbeat, gsh_page_heartbeat(&tenant->page));
+	if (gsh_page_adopt(&tenant->page, &tenant->limits, &own->policy_errors)) {
+		gsh_add_relaxed(&own->policy_changes, 1);
+		for (uint32_t i = 0; i < GPUSHIM_DEVICES_MAX; i++)
+			if (tenant->devices[i].ready)
+				apply_limits(tenant, i);
+		gsh_store_relaxed(&tenant->closed, (uint32_t)is_closed(&tenant->limits));
+	}
+	for (uint32_t i = 0; i < GPUSHIM_DEVICES_MAX; i++)
+		if (tenant->devices[i].ready)
+			apply_overhead(tenant, i);
+	gsh_unlock(&tenant->adopt_lock);
+}
+
+static inline void keep_up(struct gsh_tenant *tenant)
+{
+	if (gsh_unlikely(gsh_page_changed(&tenant->page) ||
+			 gsh_page_heartbeat(&tenant->page) !=
+				 gsh_load_relaxed(&tenant->heartbeat)))
+		adopt(tenant);
+}
+
+/* ---- opening ---- */
+
+static void say_waited(uint32_t wait_ms, struct gsh_reason *why)
+{
+	struct gsh_reason last = *why;
+	struct gsh_text text;
+
+	gsh_text_init(&text, why->text, sizeof(why->text));
+	gsh_text_add(&text, "no policy came within ");
+	gsh_text_add_u64(&text, wait_ms);
+	gsh_text_add(&text, " ms: ");
+	gsh_text_add(&text, last.text);
+}
+
+/* The page, once it is there, or why it is not. */
+static int open_page(struct gsh_tenant *tenant, struct gsh_reason *why)
+{
+	const struct gsh_tenant_config *config = &tenant->config;
+	uint64_t end_ns = gsh_clock_now_ns() + config->wait_ms * UINT64_C(1000000);
+	int result;
+
+	for (;;) {
+		result = gsh_page_open(&tenant->page, config->page_path, &tenant->limits,
+				       why);
+		if (result != -ENOENT || gsh_clock_now_ns() >= end_ns)
+			break;
+		gsh_clock_sleep_ns(POLL_NS);
+	}
+	if (result == -ENOENT && config->wait_ms > 0)
+		say_waited(config->wait_ms, why);
+	return result;
+}
+
+/* Where there is no page: limits.json, or nothing but variables. */
+static void take_configured(struct gsh_tenant *tenant)
+{
+	if (tenant->config.has_limits) {
+		tenant->limits = tenant->config.limits;
+		return;
+	}
+	tenant->limits.others.memory_bytes = GPUSHIM_UNLIMITED;
+	tenant->limits.others.limit_permille = 1000;
+}
+
+static int say_closed(const struct gsh_tenant *tenant, struct gsh_reason *why)
+{
+	const struct gpushim_policy_limits *limits = &tenant->limits;
+
+	gsh_reason_set(why, "tenant ", limits->tenant, " is closed: ",
+		       limits->reason[0] ? limits->reason : "no reason was given",
+		       limits->source[0] ? " (" : "", limits->source,
+		       limits->source[0] ? ")" : "", NULL);
+	return -EPERM;
+}
+
+int gsh_tenant_open(struct gsh_tenant *tenant, const struct gsh_tenant_config *config,
+		    struct gsh_reason *why)
+{
+	int result = 0;
+
+	memset(tenant, 0, sizeof(*tenant));
+	tenant->config = *config;
+	if (config->page_path[0]) {
+		result = open_page(tenant, why);
+		if (result == 0)
+			memcpy(tenant->config.tenant, tenant->limits.tenant,
+			       sizeof(tenant->config.tenant));
+	} else {
+		take_configured(tenant);
+	}
+	if (result == 0 && is_closed(&tenant->limits))
+		result = say_closed(tenant, why);
+	if (result == 0)
+		result = gsh_ledger_open(&tenant->ledger, config->ledger_path,
+					 tenant->config.tenant, why);
+	if (result < 0) {
+		gsh_page_close(&tenant->page);
+		return result;
+	}
+	gsh_add_relaxed(&tenant->ledger.own->ignored_variables,
+			(uint64_t)config->ignored_variables);
+	tenant->heartbeat = gsh_page_heartbeat(&tenant->page);
+	return 0;
+}
+
+void gsh_tenant_close(struct gsh_tenant *tenant)
+{
+	gsh_ledger_close(&tenant->ledger);
+	gsh_page_close(&tenant->page);
+}
+
+/* ---- devices ---- */
+
+static int find_device(const struct gsh_tenant *tenant, const uint8_t uuid[16],
+		       uint32_t index)
+{
+	for (int i = 0; i < (int)GPUSHIM_DEVICES_MAX; i++) {
+		const struct gsh_tenant_device *device = &tenant->devices[i];
+
+		/* Pairs with the release in gsh_tenant_device(). */
+		if (gsh_load_acquire(&device->ready) &&
+		    memcmp(device->uuid, uuid, sizeof(device->uuid)) == 0 &&
+		    (index == UINT32_MAX || gsh_load_relaxed(&device->index) == index))
+			return i;
+	}
+	return -1;
+}
+
+int gsh_tenant_device(struct gsh_tenant *tenant, const uint8_t uuid[16],
+		      uint64_t total_bytes, uint32_t index)
+{
+	struct gsh_tenant_device *device;
+	int row = find_device(tenant, uuid, index);
+
+	if (row >= 0)
+		return row;
+	gsh_lock(&tenant->adopt_lock);
+	row = gsh_ledger_device(&tenant->ledger, uuid, total_bytes);
+	if (row >= 0) {
+		device = &tenant->devices[row];
+		if (!device->ready) {
+			memcpy(device->uuid, uuid, sizeof(device->uuid));
+			device->total_bytes = total_bytes;
+			device->index = UINT32_MAX;
+		}
+		/* Its index may become known later than the device. */
+		if (index != UINT32_MAX)
+			gsh_store_relaxed(&device->index, index);
+		apply_limits(tenant, (uint32_t)row);
+		apply_overhead(tenant, (uint32_t)row);
+		gsh_store_release(&device->ready, 1);
+	}
+	gsh_unlock(&tenant->adopt_lock);
+	return row;
+}
+
+uint64_t gsh_tenant_context_bytes(struct gsh_tenant *tenant, int row)
+{
+	keep_up(tenant);
+	return gsh_load_relaxed(&tenant->devices[row].context_bytes);
+}
+
+/* ---- using it ---- */
+
+int gsh_tenant_reserve(struct gsh_tenant *tenant, int row, enum gpushim_kind kind,
+		       uint64_t bytes)
+{
+	const struct gsh_tenant_device *device = &tenant->devices[row];
+	uint64_t limit_bytes, overhead_bytes;
+
+	keep_up(tenant);
+	if (gsh_unlikely(gsh_load_relaxed(&tenant->closed)))
+		return -EPERM;
+	limit_bytes = gsh_load_relaxed(&device->limit_bytes);
+	overhead_bytes = gsh_load_relaxed(&device->overhead_bytes);
+	if (limit_bytes != GPUSHIM_UNLIMITED)
+		limit_bytes -= overhead_bytes < limit_bytes ? overhead_bytes
+							    : limit_bytes;
+	return gsh_ledger_reserve(&tenant->ledger, (uint32_t)row, kind, bytes,
+				  limit_bytes);
+}
+
+void gsh_tenant_force(struct gsh_tenant *tenant, int row, enum gpushim_kind kind,
+		      uint64_t bytes)
+{
+	gsh_ledger_force(&tenant->ledger, (uint32_t)row, kind, bytes);
+}
+
+void gsh_tenant_refund(struct gsh_tenant *tenant, int row, enum gpushim_kind kind,
+		       uint64_t bytes)
+{
+	gsh_ledger_refund(&tenant->ledger, (uint32_t)row, kind, bytes);
+}
+
+void gsh_tenant_denied(struct gsh_tenant *tenant, uint64_t bytes)
+{
+	gsh_ledger_denied(&tenant->ledger, bytes);
+}
+
+void gsh_tenant_view(struct gsh_tenant *tenant, int row, uint64_t driver_free_bytes,
+		     uint64_t driver_total_bytes, struct gsh_tenant_view *view)
+{
+	const struct gsh_tenant_device *device = &tenant->devices[row];
+	uint64_t used_bytes, overhead_bytes, left_bytes;
+
+	keep_up(tenant);
+	view->limit_bytes = gsh_load_relaxed(&device->limit_bytes);
+	overhead_bytes = gsh_load_relaxed(&device->overhead_bytes);
+	used_bytes = gsh_ledger_used(&tenant->ledger, (uint32_t)row);
+	if (__builtin_add_overflow(used_bytes, overhead_bytes, &view->used_bytes))
+		view->used_bytes = UINT64_MAX;
+
+	view->total_bytes = driver_total_bytes;
+	if (gsh_load_relaxed(&device->view) != GPUSHIM_VIEW_DEVICE &&
+	    view->limit_bytes < driver_total_bytes)
+		view->total_bytes = view->limit_bytes;
+
+	view->free_bytes = driver_free_bytes;
+	if (gsh_load_relaxed(&tenant->closed)) {
+		view->free_bytes = 0;
+	} else if (view->limit_bytes != GPUSHIM_UNLIMITED) {
+		left_bytes = view->limit_bytes > view->used_bytes
+				     ? view->limit_bytes - view->used_bytes
+				     : 0;
+		if (left_bytes < driver_free_bytes)
+			view->free_bytes = left_bytes;
+	}
+}
