@@ -1,0 +1,121 @@
+/*
+ * hook_sync.c - waiting, after which pools may have given memory back.
+ *
+ * Where nothing was freed in stream order since the last time, a call costs two loads.
+ */
+#include "cuda/hook.h"
+#include "cuda/pool.h"
+
+static CUresult enter(void)
+{
+	return gsh_likely(gsh_enter() == GSH_MODE_ACTIVE) ? CUDA_SUCCESS : gsh_inactive();
+}
+
+static CUresult stream_done(CUresult res, CUstream stream, bool per_thread)
+{
+	if (res == CUDA_SUCCESS && gsh_pools_dirty())
+		gsh_pools_synchronised(gsh_pool_stream(stream, per_thread));
+	return res;
+}
+
+static CUresult event_done(CUresult res)
+{
+	if (res == CUDA_SUCCESS && gsh_pools_dirty())
+		gsh_pools_synchronised(0);
+	return res;
+}
+
+CUresult CUDAAPI cuStreamSynchronize(CUstream hStream)
+{
+	CUresult res;
+
+	GSH_NEED(cuStreamSynchronize);
+	res = enter();
+	return res != CUDA_SUCCESS ? res
+				   : stream_done(gsh_driver.cuStreamSynchronize(hStream),
+						 hStream, false);
+}
+
+CUresult CUDAAPI cuStreamSynchronize_ptsz(CUstream hStream)
+{
+	CUresult res;
+
+	GSH_NEED(cuStreamSynchronize_ptsz);
+	res = enter();
+	return res != CUDA_SUCCESS
+		       ? res
+		       : stream_done(gsh_driver.cuStreamSynchronize_ptsz(hStream),
+				     hStream, true);
+}
+
+CUresult CUDAAPI cuStreamQuery(CUstream hStream)
+{
+	CUresult res;
+
+	GSH_NEED(cuStreamQuery);
+	res = enter();
+	return res != CUDA_SUCCESS
+		       ? res
+		       : stream_done(gsh_driver.cuStreamQuery(hStream), hStream, false);
+}
+
+CUresult CUDAAPI cuStreamQuery_ptsz(CUstream hStream)
+{
+	CUresult res;
+
+	GSH_NEED(cuStreamQuery_ptsz);
+	res = enter();
+	return res != CUDA_SUCCESS ? res
+				   : stream_done(gsh_driver.cuStreamQuery_ptsz(hStream),
+						 hStream, true);
+}
+
+CUresult CUDAAPI cuEventSynchronize(CUevent hEvent)
+{
+	CUresult res;
+
+	GSH_NEED(cuEventSynchronize);
+	res = enter();
+	return res != CUDA_SUCCESS ? res
+				   : event_done(gsh_driver.cuEventSynchronize(hEvent));
+}
+
+CUresult CUDAAPI cuEventQuery(CUevent hEvent)
+{
+	CUresult res;
+
+	GSH_NEED(cuEventQuery);
+	res = enter();
+	return res != CUDA_SUCCESS ? res : event_done(gsh_driver.cuEventQuery(hEvent));
+}
+
+CUresult CUDAAPI cuCtxSynchronize(void)
+{
+	CUcontext context = NULL;
+	CUresult res;
+
+	GSH_NEED(cuCtxSynchronize);
+	res = enter();
+	if (res != CUDA_SUCCESS)
+		return res;
+	res = gsh_driver.cuCtxSynchronize();
+	if (res == CUDA_SUCCESS && gsh_pools_dirty()) {
+		gsh_driver.call_cuCtxGetCurrent(&context);
+		gsh_pools_synchronised_context((uintptr_t)context);
+	}
+	return res;
+}
+
+CUresult CUDAAPI cuCtxSynchronize_v2(CUcontext ctx)
+{
+	CUresult res;
+
+	GSH_NEED(cuCtxSynchronize_v2);
+	res = enter();
+	if (res != CUDA_SUCCESS)
+		return res;
+	res = gsh_driver.cuCtxSynchronize_v2(ctx);
+	if (res == CUDA_SUCCESS && gsh_pools_dirty())
+		gsh_pools_synchronised_context((uintptr_t)ctx);
+	return res;
+}

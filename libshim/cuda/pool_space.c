@@ -1,0 +1,170 @@
+/* What is certain to be free in a pool; see pool_space.h. */
+#include "cuda/pool_space.h"
+
+/* Allocations begin and end at multiples of this. Were it wrong, the driver would sometimes
+ * take more than was expected, which is noticed. */
+#define STEP_BYTES UINT64_C(512)
+
+/* ---- places ---- */
+
+static void remove_place(struct gsh_space *space, uint32_t i)
+{
+	space->places[i] = space->places[--space->places_used];
+}
+
+static void add_place(struct gsh_space *space, struct gsh_place place)
+{
+	uint32_t smallest = 0;
+
+	if (place.bytes == 0)
+		return;
+	if (space->places_used < GSH_SPACE_PLACES) {
+		space->places[space->places_used++] = place;
+		return;
+	}
+	for (uint32_t i = 1; i < GSH_SPACE_PLACES; i++)
+		if (space->places[i].bytes < space->places[smallest].bytes)
+			smallest = i;
+	if (space->places[smallest].bytes < place.bytes)
+		space->places[smallest] = place;
+}
+
+/* Where the next allocation behind it may begin. */
+static uint64_t end_of(uint64_t address, uint64_t bytes)
+{
+	return (address + bytes + STEP_BYTES - 1) & ~(STEP_BYTES - 1);
+}
+
+/* End of the place that contains address; address itself if none does. */
+static uint64_t end_of_place_at(const struct gsh_space *space, uint64_t address)
+{
+	for (uint32_t i = 0; i < space->places_used; i++)
+		if (address - space->places[i].address < space->places[i].bytes)
+			return space->places[i].address + space->places[i].bytes;
+	return address;
+}
+
+bool gsh_space_contains(const struct gsh_space *space, uint64_t address, uint64_t bytes)
+{
+	const uint64_t end = address + bytes;
+	uint64_t at = address, next;
+
+	while (at < end) {
+		next = end_of_place_at(space, at);
+		if (next == at)
+			return false;
+		at = next;
+	}
+	return true;
+}
+
+void gsh_space_rest(struct gsh_space *space, uint64_t address, uint64_t bytes,
+		    uint64_t grown_bytes)
+{
+	const uint64_t end = end_of(address, bytes);
+
+	if (end < address + grown_bytes)
+		add_place(space, (struct gsh_place){ end, address + grown_bytes - end, 0 });
+}
+
+void gsh_space_taken(struct gsh_space *space, uint64_t address, uint64_t bytes)
+{
+	const uint64_t end = end_of(address, bytes);
+
+	for (uint32_t i = 0; i < space->places_used;) {
+		const struct gsh_place place = space->places[i];
+		struct gsh_place rest = place;
+
+		if (address >= place.address + place.bytes || place.address >= end) {
+			i++;
+			continue;
+		}
+		/* The last place comes here, and is looked at next. */
+		remove_place(space, i);
+		if (end < place.address + place.bytes) {
+			rest.address = end;
+			rest.bytes = place.address + place.bytes - end;
+			add_place(space, rest);
+		}
+		if (place.address < address) {
+			rest.address = place.address;
+			rest.bytes = (address - place.address) & ~(STEP_BYTES - 1);
+			add_place(space, rest);
+		}
+	}
+}
+
+bool gsh_space_fits(const struct gsh_space *space, uint64_t bytes, uint64_t stream)
+{
+	for (uint32_t i = 0; i < space->places_used; i++)
+		if (space->places[i].bytes >= bytes &&
+		    (space->places[i].stream == 0 || space->places[i].stream == stream))
+			return true;
+	return false;
+}
+
+void gsh_space_forget(struct gsh_space *space)
+{
+	space->places_used = 0;
+}
+
+/* ---- streams ---- */
+
+static void add_stream(struct gsh_space *space, uint64_t stream, uint64_t context)
+{
+	for (uint32_t i = 0; i < space->streams_used; i++)
+		if (space->streams[i].stream == stream)
+			return;
+	if (space->streams_used < GSH_SPACE_STREAMS) {
+		space->streams[space->streams_used].stream = stream;
+		space->streams[space->streams_used++].context = context;
+		return;
+	}
+	if (!space->more_streams)
+		space->more_context = context;
+	else if (space->more_context != context)
+		space->more_context = 0;
+	space->more_streams = true;
+}
+
+void gsh_space_freed(struct gsh_space *space, uint64_t address, uint64_t bytes,
+		     uint64_t stream, uint64_t context)
+{
+	add_place(space,
+		  (struct gsh_place){ address, end_of(address, bytes) - address, stream });
+	if (stream)
+		add_stream(space, stream, context);
+}
+
+static void synchronise_places(struct gsh_space *space, uint64_t stream)
+{
+	for (uint32_t i = 0; i < space->places_used; i++)
+		if (space->places[i].stream == stream)
+			space->places[i].stream = 0;
+}
+
+void gsh_space_synchronised(struct gsh_space *space, uint64_t stream)
+{
+	synchronise_places(space, stream);
+	for (uint32_t i = 0; i < space->streams_used; i++)
+		if (space->streams[i].stream == stream) {
+			space->streams[i] = space->streams[--space->streams_used];
+			break;
+		}
+}
+
+void gsh_space_synchronised_context(struct gsh_space *space, uint64_t context)
+{
+	for (uint32_t i = 0; i < space->streams_used;)
+		if (space->streams[i].context == context)
+			gsh_space_synchronised(space, space->streams[i].stream);
+		else
+			i++;
+	if (space->more_streams && space->more_context == context)
+		space->more_streams = false;
+}
+
+bool gsh_space_settled(const struct gsh_space *space)
+{
+	return space->streams_used == 0 && !space->more_streams;
+}
