@@ -1,0 +1,267 @@
+/* Publishing policy pages: directories, locks, and the order of stores; see publish.h. */
+#include "common/publish.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/atomic.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/parse.h"
+#include "ledger/ledger.h"
+#include "ledger/page.h"
+
+#define LOCK_WAIT_NS UINT64_C(1000000000)
+#define LOCK_POLL_NS UINT64_C(5000000)
+
+static const char node_dir[] = "/run/gpushim";
+
+typedef uint64_t __attribute__((may_alias)) any_word;
+
+static int refuse(struct gsh_reason *why, const char *path, int error,
+		  const char *sentence)
+{
+	gsh_reason_set(why, path, " ", sentence, NULL);
+	return error;
+}
+
+int gsh_publish_dir(char *dir, size_t bytes, struct gsh_reason *why)
+{
+	struct gsh_reason ignored;
+	int count = snprintf(dir, bytes, "%s", node_dir);
+
+	/* Fails where it is missing and cannot be made; says nothing about writing there. */
+	(void)gsh_file_make_directories(node_dir, 0755, &ignored);
+	if (faccessat(AT_FDCWD, node_dir, W_OK | X_OK, AT_EACCESS) == 0)
+		return (size_t)count < bytes ? 0 : -ENAMETOOLONG;
+	count = snprintf(dir, bytes, "/dev/shm/gpushim-%u", (unsigned)geteuid());
+	if ((size_t)count >= bytes)
+		return -ENAMETOOLONG;
+	return gsh_file_private_directory(dir, why);
+}
+
+/* ---- where things lie ---- */
+
+struct paths {
+	char policy[PATH_MAX], ledger[PATH_MAX]; /* directories of the tenant */
+	char page[PATH_MAX + 8], file[PATH_MAX + 8];
+};
+
+static int set_paths(struct paths *paths, const char *dir, const char *tenant,
+		     struct gsh_reason *why)
+{
+	int policy, ledger;
+
+	if (!gsh_parse_is_tenant(tenant)) {
+		gsh_reason_set(
+			why, "'", tenant, "' cannot be a tenant's name: it takes ",
+			"1 to 63 of a-z, 0-9, '-', '.' and '_', and begins with a ",
+			"letter or digit", NULL);
+		return -EINVAL;
+	}
+	policy = snprintf(paths->policy, sizeof(paths->policy), "%s/policy/%s", dir,
+			  tenant);
+	ledger = snprintf(paths->ledger, sizeof(paths->ledger), "%s/ledger/%s", dir,
+			  tenant);
+	if (policy >= (int)sizeof(paths->policy) || ledger >= (int)sizeof(paths->ledger))
+		return refuse(why, dir, -ENAMETOOLONG, "is too long a name");
+	snprintf(paths->page, sizeof(paths->page), "%s/policy", paths->policy);
+	snprintf(paths->file, sizeof(paths->file), "%s/ledger", paths->ledger);
+	return 0;
+}
+
+/* ---- one change of a page ---- */
+
+static void seal(struct gpushim_policy_limits *limits, uint64_t generation)
+{
+	limits->generation = generation;
+	limits->checksum = gsh_policy_checksum(limits);
+}
+
+/* What a page is made of beside its limits and its `ready`. */
+static void fill_header(struct gpushim_policy_page *page)
+{
+	page->magic = GPUSHIM_POLICY_MAGIC;
+	page->version = GPUSHIM_POLICY_VERSION;
+	page->bytes = GPUSHIM_POLICY_BYTES;
+}
+
+/* Puts limits in force. The caller holds the page's lock. */
+static void write_limits(struct gpushim_policy_page *page,
+			 const struct gpushim_policy_limits *limits)
+{
+	uint64_t generation = gsh_load_relaxed(&page->generation) + 1;
+	struct gpushim_policy_limits copy = *limits;
+	any_word *words;
+
+	/* Only a scribbled page can come to its end; the copy must still be the other one. */
+	if (generation == 0)
+		generation = 2;
+	seal(&copy, generation);
+	words = (any_word *)&page->limits[generation & 1];
+	for (size_t i = 0; i < sizeof(copy) / sizeof(*words); i++) {
+		uint64_t word;
+
+		memcpy(&word, (const char *)&copy + i * sizeof(word), sizeof(word));
+		gsh_store_relaxed(&words[i], word);
+	}
+	/* Pairs with the acquire with which readers load it. */
+	gsh_store_release(&page->generation, generation);
+	/* Who sees words of the next copy sees this generation: readers fence likewise. */
+	gsh_fence_seq_cst();
+}
+
+static int write_page(struct gpushim_policy_page *page,
+		      const struct gpushim_policy_limits *limits, const char *path,
+		      struct gsh_reason *why)
+{
+	/* A page that somebody began and did not finish is nobody's yet. */
+	if (!gsh_load_acquire(&page->ready)) {
+		memset(page, 0, sizeof(*page));
+		fill_header(page);
+	}
+	if (page->magic != GPUSHIM_POLICY_MAGIC)
+		return refuse(why, path, -EPROTO,
+			      "is not a policy page: remove it and publish again");
+	if (page->version != GPUSHIM_POLICY_VERSION)
+		return refuse(
+			why, path, -EPROTONOSUPPORT,
+			"is of another version: use tools of its release, or end its "
+			"tenant's programs and remove it");
+	write_limits(page, limits);
+	/* Pairs with the acquire of who opens it. */
+	gsh_store_release(&page->ready, 1);
+	return 0;
+}
+
+static int lock_page(int fd, const char *path, struct gsh_reason *why)
+{
+	uint64_t end_ns = gsh_clock_now_ns() + LOCK_WAIT_NS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return refuse(why, path, -errno, "cannot be locked");
+		if (gsh_clock_now_ns() >= end_ns)
+			return refuse(why, path, -EBUSY,
+				      "is being written by another program: try again");
+		gsh_clock_sleep_ns(LOCK_POLL_NS);
+	}
+	return 0;
+}
+
+/* ---- the file ---- */
+
+static int fill_new(void *data, int fd)
+{
+	const struct gpushim_policy_page *page = data;
+	ssize_t wrote = pwrite(fd, page, sizeof(*page), 0);
+
+	if (wrote < 0)
+		return -errno;
+	return wrote == (ssize_t)sizeof(*page) ? 0 : -ENOSPC;
+}
+
+/* The first page of a tenant appears with its limits in force. */
+static int create_page(const char *path, const struct gpushim_policy_limits *limits,
+		       struct gsh_reason *why)
+{
+	struct gpushim_policy_page page;
+
+	memset(&page, 0, sizeof(page));
+	fill_header(&page);
+	page.limits[1] = *limits;
+	seal(&page.limits[1], 1);
+	page.generation = 1;
+	page.ready = 1;
+	return gsh_file_create(path, sizeof(page), 0644, fill_new, &page, why);
+}
+
+static int change_open_page(int fd, const char *path,
+			    const struct gpushim_policy_limits *limits,
+			    struct gsh_reason *why)
+{
+	struct gsh_file_status status;
+	void *map;
+	int result = gsh_file_status(fd, &status);
+
+	if (result < 0)
+		return refuse(why, path, result, "cannot be examined");
+	if (status.bytes < GPUSHIM_POLICY_BYTES)
+		return refuse(why, path, -EPROTO,
+			      "is truncated: remove it and publish again");
+	result = lock_page(fd, path, why);
+	if (result < 0)
+		return result;
+	map = mmap(NULL, GPUSHIM_POLICY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return refuse(why, path, -errno, "cannot be mapped for writing");
+	result = write_page(map, limits, path, why);
+	munmap(map, GPUSHIM_POLICY_BYTES);
+	return result;
+}
+
+static int change_page(const char *path, const struct gpushim_policy_limits *limits,
+		       struct gsh_reason *why)
+{
+	int fd = gsh_file_open(path, O_RDWR, why), result;
+
+	if (fd < 0)
+		return fd;
+	result = change_open_page(fd, path, limits, why);
+	close(fd); /* and with it the lock */
+	return result;
+}
+
+int gsh_publish(const char *dir, const struct gpushim_policy_limits *limits,
+		struct gsh_reason *why)
+{
+	struct gpushim_policy_limits checked = *limits;
+	struct paths paths;
+	int result;
+
+	checked.tenant[sizeof(checked.tenant) - 1] = '\0';
+	result = set_paths(&paths, dir, checked.tenant, why);
+	if (result < 0)
+		return result;
+	seal(&checked, 1);
+	if (!gsh_policy_limits_valid(&checked))
+		return refuse(
+			why, checked.tenant, -EINVAL,
+			"has limits that no page can hold: too many devices, or a text "
+			"without an end");
+	result = gsh_file_make_directories(paths.policy, 0755, why);
+	if (result == 0)
+		result = gsh_file_make_directories(paths.ledger, 0755, why);
+	/* Before the page: who waits for that one finds both. */
+	if (result == 0)
+		result = gsh_ledger_create(paths.file, checked.tenant,
+					   geteuid() == 0 ? 0666 : 0600, why);
+	if (result < 0)
+		return result;
+	result = change_page(paths.page, &checked, why);
+	if (result == -ENOENT)
+		result = create_page(paths.page, &checked, why);
+	if (result == -EEXIST)
+		result = change_page(paths.page, &checked, why);
+	return result;
+}
+
+int gsh_published(const char *dir, const char *tenant,
+		  struct gpushim_policy_limits *limits, struct gsh_reason *why)
+{
+	struct gsh_page page;
+	struct paths paths;
+	int result = set_paths(&paths, dir, tenant, why);
+
+	if (result == 0)
+		result = gsh_page_open(&page, paths.page, limits, why);
+	if (result == 0)
+		gsh_page_close(&page);
+	return result;
+}

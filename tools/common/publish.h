@@ -1,0 +1,35 @@
+/*
+ * publish.h - making and changing policy pages and ledgers under a directory.
+ *
+ * Knows the layout DIR/policy/TENANT/policy and DIR/ledger/TENANT/ledger, who may write, and
+ * the protocol of the page (gpushim/policy.h). Knows no JSON.
+ */
+#ifndef GSH_TOOLS_PUBLISH_H
+#define GSH_TOOLS_PUBLISH_H
+
+#include "base/text.h"
+#include "gpushim/policy.h"
+
+/*
+ * Where tools look and publish when nothing was said: /run/gpushim if this user can write
+ * there (made if it is missing), else /dev/shm/gpushim-<euid> (made with mode 0700; refused
+ * if it is somebody else's or open to others), as guests do. Writes at most bytes into dir.
+ * 0 or -errno.
+ */
+int gsh_publish_dir(char *dir, size_t bytes, struct gsh_reason *why);
+
+/*
+ * Publishes limits for limits->tenant under dir: makes directories, ledger and page where
+ * missing, takes the page's lock, writes the other copy, and bumps the generation (those in
+ * *limits, and its checksum, are not looked at). 0, or -errno with a reason; -EBUSY: another
+ * writer holds the page for longer than a second. Killed at any instruction it leaves the
+ * old limits in force or the new ones.
+ */
+int gsh_publish(const char *dir, const struct gpushim_policy_limits *limits,
+		struct gsh_reason *why);
+
+/* The limits in force. 0 or -errno with a reason; -ENOENT: no page. */
+int gsh_published(const char *dir, const char *tenant,
+		  struct gpushim_policy_limits *limits, struct gsh_reason *why);
+
+#endif
