@@ -50,8 +50,16 @@ PIC := -fPIC -fvisibility=hidden
 SHARED := -shared -Wl,-Bsymbolic $(NO_UNDEFINED)
 LIBS := -lpthread -ldl
 
+# libgpushim.so is loaded into every process of a container, older and other C libraries
+# included: nothing but libc.so.6, no helper functions of new compilers or distributions.
+SHIM_CFLAGS := $(PIC) -Ilibshim -fno-semantic-interposition -ftls-model=initial-exec \
+	-fno-stack-protector -U_FORTIFY_SOURCE -fno-sanitize=all \
+	$(if $(filter aarch64%,$(shell $(CC) -dumpmachine)),-mno-outline-atomics)
+SHIM_LDFLAGS := -shared -nostartfiles -Wl,-z,defs -Wl,-z,now -Wl,-z,relro \
+	-Wl,--hash-style=gnu -Wl,--no-undefined -Wl,--version-script=libshim/exports.map
+
 SIM := tests/simgpu
-INCLUDES := -I$(SIM) $(CUDA_FLAGS)
+INCLUDES := -Iinclude -I$(SIM) $(CUDA_FLAGS)
 
 # --- sources -----------------------------------------------------------------------------
 
@@ -69,15 +77,28 @@ SIM_DRIVER := $(call objects,$(SIM)/driver)
 SIM_NVML   := $(call objects,$(SIM)/nvml)
 SIM_API    := $(call objects,$(SIM)/api)
 SIM_TOOL   := $(call objects,$(SIM)/tool)
-SHIM       := $(strip $(call objects,libshim) $(call objects,libshim/*))
+# What the guest, the tools and the tests share; the reader allocates, so guests go without.
+READER     := $(patsubst %.c,$(OBJ)/%.o,$(wildcard libshim/ledger/reader*.c))
+CORE       := $(filter-out $(READER),$(call objects,libshim/base) \
+	$(call objects,libshim/policy) $(call objects,libshim/ledger))
+CUDA_SHIM  := $(call objects,libshim/cuda)
+SHIM       := $(patsubst $(OBJ)/%,$(OBJ)/guest/%,$(CORE) $(CUDA_SHIM) $(call objects,libshim) \
+	$(patsubst %.S,$(OBJ)/%.o,$(wildcard libshim/*.S)))
+TOOLS_COMMON := $(call objects,tools/common)
+# A directory below tools/ with a main.c is the tool gpushim-DIRECTORY.
+TOOLS      := $(patsubst tools/%/main.c,%,$(wildcard tools/*/main.c))
 CUNIT_MAIN := $(OBJ)/tests/unit/cunit_main.o
 
 EXAMPLES := $(call programs,examples,$(BUILD)/examples)
 UNIT     := $(call programs,tests/unit,$(BUILD)/tests/unit)
 SIMTESTS := $(call programs,$(SIM)/tests,$(BUILD)/tests/sim)
+PRELOAD  := $(call programs,tests/preload,$(BUILD)/tests/preload)
+PRELOAD_PARTS := $(patsubst tests/preload/parts/%.c,$(BUILD)/tests/preload/parts/%,\
+	$(wildcard tests/preload/parts/*.c))
 STRESS   := $(call programs,tests/stress,$(BUILD)/tests/stress)
 BENCH    := $(call programs,tests/bench,$(BUILD)/bench)
 FUZZ     := $(call programs,tests/fuzz,$(BUILD)/fuzz)
+ABI      := $(sort $(wildcard tests/abi/*.sh))
 CLIENTS  := $(sort $(wildcard tests/clients/*.sh))
 
 # A library is built once it has sources.
@@ -91,7 +112,12 @@ LIBSIMDEVICE := $(OBJ)/libsimdevice.a
 LIBSIMDRIVER := $(OBJ)/libsimdriver.a
 # Stands alone: it finds a driver, real or simulated, by dlopen.
 PROBE     := $(BUILD)/tests/gpu/probe $(BUILD)/tests/gpu/probe_count.so
-LIBSHIM   := $(if $(SHIM),$(BUILD)/lib/libgpushim.so)
+LIBSHIM   := $(BUILD)/lib/libgpushim.so
+LIBLIMITS := $(BUILD)/lib/libgpushim-limits.so
+LIBREADER := $(BUILD)/lib/libgpushim-reader.so $(BUILD)/lib/libgpushim-reader.a
+LIBCORE   := $(OBJ)/libcore.a
+LIBTOOLS  := $(OBJ)/libtools.a
+TOOL_BINS := $(TOOLS:%=$(BUILD)/bin/gpushim-%)
 
 # --- what people ask for -----------------------------------------------------------------
 
@@ -105,17 +131,12 @@ LIBSHIM   := $(if $(SHIM),$(BUILD)/lib/libgpushim.so)
 
 all: lib sim tools examples
 
-ifeq ($(SHIM),)
-lib:
-	@echo 'lib: libshim/ has no sources yet, so there is no shim to build.'
-else
-lib: $(LIBSHIM)
-endif
+lib: $(LIBSHIM) $(LIBLIMITS) $(LIBREADER)
 
 sim: $(SIMGPUD) $(LIBCUDA) $(LIBNVML) $(LIBSIMGPU)
-tools: $(SIMTOOL)
+tools: $(SIMTOOL) $(TOOL_BINS)
 examples: $(EXAMPLES)
-tests: $(UNIT) $(SIMTESTS) $(STRESS) $(PROBE)
+tests: $(UNIT) $(SIMTESTS) $(PRELOAD) $(PRELOAD_PARTS) $(STRESS) $(PROBE)
 probe: $(PROBE)
 benches: $(BENCH)
 
@@ -130,17 +151,19 @@ test:
 
 test-run:
 	@BUILD='$(abspath $(BUILD))' TIMEOUT='$(TIMEOUT)' tests/run.sh $(UNIT) $(SIMTESTS) \
-		$(STRESS) $(CLIENTS)
+		$(PRELOAD) $(ABI) $(STRESS) $(CLIENTS)
 
 # GPU=sim runs it against the simulated GPU, as a check of itself. DATE=YYYY-MM-DD.
 GPU ?= real
 check-gpu: $(PROBE) $(if $(filter sim,$(GPU)),sim)
 	@BUILD='$(abspath $(BUILD))' GPU='$(GPU)' DATE='$(DATE)' tests/gpu/check-gpu.sh
 
+# sim: the simulated GPU; real: a real one; auto: a real one where there is one.
+DEMO_GPU ?= auto
 demo:
 	@tests/deps.sh build demo
 	@$(MAKE) --no-print-directory all
-	@BUILD='$(abspath $(BUILD))' tests/simgpu/demo.sh
+	@BUILD='$(abspath $(BUILD))' DEMO_GPU='$(DEMO_GPU)' tests/demo.sh
 
 bench:
 	@tests/deps.sh build
@@ -170,7 +193,7 @@ fuzz:
 fuzz-build: $(FUZZ)
 
 TIDY_FLAGS := -std=c11 -D_GNU_SOURCE $(INCLUDES) -Itests/unit -I$(SIM)/common \
-	-I$(SIM)/device -I$(SIM)/driver
+	-I$(SIM)/device -I$(SIM)/driver -Ilibshim -Itools -Itests/preload
 lint:
 	@tests/deps.sh lint
 	@CLANG_TIDY_FLAGS='$(TIDY_FLAGS)' tests/lint.sh check
@@ -183,8 +206,8 @@ clean:
 	rm -rf '$(BUILD)'
 
 help:
-	@echo 'make              the simulated GPU, its tool and the examples, into $(BUILD)/'
-	@echo 'make demo         two programs at once on one simulated card, results checked'
+	@echo 'make              libgpushim.so, the tools, the simulated GPU, into $(BUILD)/'
+	@echo 'make demo         two tenants with quotas on one card; DEMO_GPU=sim|real|auto'
 	@echo 'make test         everything that can be proven on this machine'
 	@echo 'make lib | sim | tools | examples | tests     one part of the build'
 	@echo 'make bench        figures, by themselves on a quiet machine'
@@ -192,7 +215,7 @@ help:
 	@echo 'make fuzz         each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (clang)'
 	@echo 'make test-asan | test-ubsan | test-tsan       our own tests under a sanitizer'
 	@echo 'make lint         formatting, clang-tidy, shellcheck;  make format  rewrites'
-	@echo 'make install      the simulated GPU into $$(DESTDIR)$$(PREFIX); make uninstall'
+	@echo 'make install      all of it into $$(DESTDIR)$$(PREFIX); make uninstall'
 	@echo 'make clean        removes $(BUILD)/'
 	@echo
 	@echo 'Variables: CC=gcc|clang BUILD=build PREFIX=/usr/local DESTDIR= CUDA_HOME='
@@ -215,14 +238,28 @@ $(OBJ)/%.o: %.c $(OBJ)/flags $(if $(CUDA_INCLUDE),,| missing-cuda-headers)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(OBJ_FLAGS) $(INCLUDES) -MMD -MP -c -o $@ $<
 
-$(SIM_COMMON) $(SIM_API) $(SIM_DRIVER) $(SIM_NVML) $(SHIM) \
+# The guest's own objects, apart from those of the tools and tests: never instrumented.
+$(OBJ)/guest/%.o: %.c $(OBJ)/flags $(if $(CUDA_INCLUDE),,| missing-cuda-headers)
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(SHIM_CFLAGS) $(INCLUDES) -MMD -MP -c -o $@ $<
+
+$(OBJ)/guest/%.o: %.S $(OBJ)/flags
+	$(call say,AS,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(SHIM_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(SIM_COMMON) $(SIM_API) $(SIM_DRIVER) $(SIM_NVML) \
 	$(call objects,tests/gpu/probe/count): OBJ_FLAGS := $(PIC)
+$(CORE) $(READER) $(TOOLS_COMMON): OBJ_FLAGS := $(PIC) -Ilibshim
+$(call objects,tools/*): OBJ_FLAGS := $(PIC) -Ilibshim -Itools
 # What a test may look into beyond the shared headers.
-$(call objects,tests/unit): OBJ_FLAGS := -Itests/unit -I$(SIM)/common -I$(SIM)/device \
-	-I$(SIM)/driver
-$(call objects,$(SIM)/tests) $(call objects,tests/stress): OBJ_FLAGS := -Itests/unit
-$(call objects,tests/fuzz): OBJ_FLAGS := -Itests/unit -I$(SIM)/common -I$(SIM)/device \
-	-I$(SIM)/driver
+$(call objects,tests/unit) $(call objects,tests/fuzz): OBJ_FLAGS := -Itests/unit \
+	-I$(SIM)/common -I$(SIM)/device -I$(SIM)/driver -Ilibshim -Itools
+$(call objects,$(SIM)/tests): OBJ_FLAGS := -Itests/unit
+$(call objects,tests/preload/parts): OBJ_FLAGS := -fPIC -fno-sanitize=all
+$(call objects,tests/stress) $(call objects,tests/preload) $(call objects,tests/bench): \
+	OBJ_FLAGS := -Itests/unit -Itests/preload -Ilibshim
 
 -include $(shell [ -d '$(OBJ)' ] && find '$(OBJ)' -name '*.d')
 
@@ -262,10 +299,42 @@ $(BUILD)/sim/libnvidia-ml.so.1: $(SIM_NVML) $(SIM_COMMON) $(LIBSIMGPU)
 $(BUILD)/sim/%.so: $(BUILD)/sim/%.so.1
 	@ln -sf $(<F) $@
 
-$(BUILD)/lib/libgpushim.so: $(SHIM)
+$(LIBSHIM): $(SHIM) libshim/exports.map
 	$(link)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) $(SHARED) -Wl,-soname,$(@F) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) $(SHIM_LDFLAGS) -Wl,-soname,$(@F) -o $@ $(SHIM)
+
+$(LIBCORE): $(CORE) $(READER)
+	$(call say,AR,$@)
+	$(call archive,$^)
+
+$(LIBTOOLS): $(TOOLS_COMMON)
+	$(call say,AR,$@)
+	$(call archive,$^)
+
+$(LIBLIMITS): $(TOOLS_COMMON) $(CORE) tools/common/exports.map
+	$(link)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(SHARED) -Wl,-soname,$(@F) -Wl,-rpath,'$$ORIGIN' \
+		-Wl,--version-script=tools/common/exports.map -Wl,--as-needed -o $@ \
+		$(filter %.o,$^) -lcjson
+
+$(BUILD)/lib/libgpushim-reader.so: $(READER) $(CORE) libshim/ledger/reader.map
+	$(link)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(SHARED) -Wl,-soname,$(@F).1 \
+		-Wl,--version-script=libshim/ledger/reader.map -o $@ $(filter %.o,$^)
+
+$(BUILD)/lib/libgpushim-reader.a: $(READER) $(CORE)
+	$(call say,AR,$@)
+	$(call archive,$^)
+
+$(TOOL_BINS): $(BUILD)/bin/gpushim-%: $(LIBTOOLS) $(LIBCORE)
+	$(link)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBTOOLS) $(LIBCORE) -lcjson $(LIBS)
+# $(eval) because the objects of a tool depend on its name.
+$(foreach t,$(TOOLS),$(eval $(BUILD)/bin/gpushim-$(t): $(call objects,tools/$(t))))
 
 $(BUILD)/bin/simgpu: $(SIM_TOOL) $(SIM_COMMON) $(LIBSIMGPU)
 	$(link)
@@ -281,23 +350,50 @@ endef
 # No rpath: LD_LIBRARY_PATH alone decides between the simulated driver and a real one.
 CUDA_LINK := -L$(BUILD)/sim -lcuda
 
-$(EXAMPLES): $(BUILD)/examples/%: $(OBJ)/examples/%.o $(call shared,examples) | $(LIBCUDA)
+# It reads files: the reader library is all it needs.
+READ_LEDGER := $(BUILD)/examples/read_ledger
+
+$(filter-out $(READ_LEDGER),$(EXAMPLES)): $(BUILD)/examples/%: $(OBJ)/examples/%.o \
+		$(call shared,examples) | $(LIBCUDA)
 	$(call program,$(CUDA_LINK) -lm)
 
+$(READ_LEDGER): $(OBJ)/examples/read_ledger.o $(BUILD)/lib/libgpushim-reader.a
+	$(call program,)
+
 $(UNIT): $(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(call shared,tests/unit) \
-		$(CUNIT_MAIN) $(LIBSIMDEVICE) $(LIBSIMDRIVER) $(LIBSIMGPU)
-	$(call program,-lcunit -lm)
+		$(CUNIT_MAIN) $(LIBSIMDEVICE) $(LIBSIMDRIVER) $(LIBSIMGPU) $(LIBTOOLS) $(LIBCORE)
+	$(call program,-lcunit -lcjson -lm)
 
 $(SIMTESTS): $(BUILD)/tests/sim/%: $(OBJ)/$(SIM)/tests/%.o $(call shared,$(SIM)/tests) \
 		$(CUNIT_MAIN) $(LIBSIMGPU) | $(LIBCUDA) $(LIBNVML) $(SIMGPUD)
 	$(call program,$(CUDA_LINK) -lcunit -lm)
 
+# Clients of one kind each, plain as the programs of users are: never instrumented. Those
+# called plugin_* are shared objects that others load; *_linked have the driver as NEEDED.
+$(PRELOAD_PARTS): $(BUILD)/tests/preload/parts/%: $(OBJ)/tests/preload/parts/%.o | $(LIBCUDA)
+	$(link)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -pthread $(LDFLAGS) $(if $(filter plugin_%,$*),-shared) $(PART_LDFLAGS) -o $@ \
+		$< $(if $(filter %_linked,$*),$(CUDA_LINK)) $(LIBS)
+$(BUILD)/tests/preload/parts/plugin_outer: PART_LDFLAGS := -Wl,-soname,libcuda.so.1
+$(BUILD)/tests/preload/parts/plugin_runpath: PART_LDFLAGS := \
+	-Wl,--enable-new-dtags,-rpath,'$$ORIGIN/private'
+
+# Whoever asks for a shim finds the whole of it: the library, its parser, the tools.
+SHIM_FILES := $(LIBSHIM) $(LIBLIMITS) $(TOOL_BINS)
+
+$(PRELOAD): $(BUILD)/tests/preload/%: $(OBJ)/tests/preload/%.o \
+		$(call shared,tests/preload) $(CUNIT_MAIN) $(LIBSIMGPU) $(LIBTOOLS) $(LIBCORE) \
+		| $(LIBCUDA) $(LIBNVML) $(SIMGPUD) $(SHIM_FILES)
+	$(call program,$(CUDA_LINK) -lcunit -lcjson -lm)
+
 $(STRESS): $(BUILD)/tests/stress/%: $(OBJ)/tests/stress/%.o $(call shared,tests/stress) \
-		$(CUNIT_MAIN) $(LIBSIMGPU) | $(LIBCUDA) $(LIBNVML) $(SIMGPUD)
-	$(call program,$(CUDA_LINK) -lcunit -lm)
+		$(CUNIT_MAIN) $(call shared,tests/preload) $(LIBSIMGPU) $(LIBTOOLS) $(LIBCORE) \
+		| $(LIBCUDA) $(LIBNVML) $(SIMGPUD) $(SHIM_FILES)
+	$(call program,$(CUDA_LINK) -lcunit -lcjson -lm)
 
 $(BENCH): $(BUILD)/bench/%: $(OBJ)/tests/bench/%.o $(call shared,tests/bench) \
-		$(LIBSIMGPU) | $(LIBCUDA) $(LIBNVML) $(SIMGPUD)
+		$(LIBSIMGPU) | $(LIBCUDA) $(LIBNVML) $(SIMGPUD) $(SHIM_FILES)
 	$(call program,$(CUDA_LINK) -lm)
 
 $(BUILD)/tests/gpu/probe: $(call objects,tests/gpu/probe)
@@ -309,28 +405,56 @@ $(BUILD)/tests/gpu/probe_count.so: $(call objects,tests/gpu/probe/count)
 	$(Q)$(CC) $(ALL_LDFLAGS) -shared -o $@ $^ $(LIBS)
 
 $(FUZZ): $(BUILD)/fuzz/%: $(OBJ)/tests/fuzz/%.o $(call shared,tests/fuzz) \
-		$(OBJ)/tests/unit/common_server.o $(LIBSIMDEVICE) $(LIBSIMDRIVER)
-	$(call program,-fsanitize=fuzzer -lm)
+		$(OBJ)/tests/unit/common_server.o $(LIBSIMDEVICE) $(LIBSIMDRIVER) $(LIBTOOLS) \
+		$(LIBCORE)
+	$(call program,-fsanitize=fuzzer -lcjson -lm)
 
 # --- install -----------------------------------------------------------------------------
 
-SIM_DEST := $(DESTDIR)$(PREFIX)/lib/gpushim/sim
+LIB_DEST := $(DESTDIR)$(PREFIX)/lib
+SHIM_DEST := $(LIB_DEST)/gpushim
+SIM_DEST := $(SHIM_DEST)/sim
 BIN_DEST := $(DESTDIR)$(PREFIX)/bin
+INCLUDE_DEST := $(DESTDIR)$(PREFIX)/include/gpushim
+MAN_DEST := $(DESTDIR)$(PREFIX)/share/man/man1
+SHARE_DEST := $(DESTDIR)$(PREFIX)/share/gpushim
+
 SIM_FILES := libcuda.so.1 libnvidia-ml.so.1 simgpud
 SIM_LINKS := libcuda.so libnvidia-ml.so
+MAN := $(wildcard tools/man/*.1)
+HEADERS := $(wildcard include/gpushim/*)
+# A guest that reads limits.json itself finds its parser, and that its cJSON, beside it.
+CJSON = $(shell readlink -f "$$($(CC) -print-file-name=libcjson.so.1)")
 
 # Each file arrives under a temporary name and is renamed: a running program keeps the old one.
-# $(call put,FILE,DIRECTORY)
-put = install -m 755 '$(1)' '$(2)/.$(notdir $(1)).new' && \
-	mv -f '$(2)/.$(notdir $(1)).new' '$(2)/$(notdir $(1))' &&
-install: sim tools
-	@mkdir -p '$(SIM_DEST)' '$(BIN_DEST)'
-	@$(foreach f,$(SIM_FILES),$(call put,$(BUILD)/sim/$(f),$(SIM_DEST))) \
-	$(foreach l,$(SIM_LINKS),ln -sf $(l).1 '$(SIM_DEST)/.$(l).new' && \
-		mv -f '$(SIM_DEST)/.$(l).new' '$(SIM_DEST)/$(l)' &&) \
-	$(call put,$(BUILD)/bin/simgpu,$(BIN_DEST)) \
-	echo 'Installed $(SIM_FILES) in $(SIM_DEST) and simgpu in $(BIN_DEST).'
+# $(call put,MODE,FILE,DIRECTORY[,NAME])
+put = install -D -m $(1) '$(2)' '$(3)/.$(or $(4),$(notdir $(2))).new' && \
+	mv -f '$(3)/.$(or $(4),$(notdir $(2))).new' '$(3)/$(or $(4),$(notdir $(2)))' &&
+put_link = ln -sf $(1) '$(2)/.$(3).new' && mv -f '$(2)/.$(3).new' '$(2)/$(3)' &&
+install: lib sim tools
+	@$(foreach f,$(LIBSHIM) $(LIBLIMITS),$(call put,755,$(f),$(SHIM_DEST))) \
+	$(call put,644,$(CJSON),$(SHIM_DEST),libcjson.so.1) \
+	$(call put,755,$(BUILD)/lib/libgpushim-reader.so,$(LIB_DEST),libgpushim-reader.so.1) \
+	$(call put_link,libgpushim-reader.so.1,$(LIB_DEST),libgpushim-reader.so) \
+	$(call put,644,$(BUILD)/lib/libgpushim-reader.a,$(LIB_DEST)) \
+	mkdir -p '$(LIB_DEST)/pkgconfig' && sed 's|@PREFIX@|$(PREFIX)|' \
+		libshim/ledger/gpushim-reader.pc.in >'$(LIB_DEST)/pkgconfig/gpushim-reader.pc' && \
+	$(foreach f,$(HEADERS),$(call put,644,$(f),$(INCLUDE_DEST))) \
+	$(foreach f,$(MAN),$(call put,644,$(f),$(MAN_DEST))) \
+	$(call put,644,examples/limits.schema.json,$(SHARE_DEST)) \
+	$(foreach f,$(SIM_FILES),$(call put,755,$(BUILD)/sim/$(f),$(SIM_DEST))) \
+	$(foreach l,$(SIM_LINKS),$(call put_link,$(l).1,$(SIM_DEST),$(l))) \
+	$(foreach f,$(TOOL_BINS) $(SIMTOOL),$(call put,755,$(f),$(BIN_DEST))) \
+	echo 'Installed below $(DESTDIR)$(PREFIX): $(notdir $(TOOL_BINS) $(SIMTOOL)) in bin,' \
+		'libgpushim.so and the simulated GPU in lib/gpushim.'
 
 uninstall:
-	@rm -f $(foreach f,$(SIM_FILES) $(SIM_LINKS),'$(SIM_DEST)/$(f)') '$(BIN_DEST)/simgpu'
-	@rmdir '$(SIM_DEST)' '$(dir $(SIM_DEST))' 2>/dev/null || true
+	@rm -f $(foreach f,$(notdir $(LIBSHIM) $(LIBLIMITS)) libcjson.so.1,'$(SHIM_DEST)/$(f)') \
+		$(foreach f,libgpushim-reader.so.1 libgpushim-reader.so libgpushim-reader.a \
+			pkgconfig/gpushim-reader.pc,'$(LIB_DEST)/$(f)') \
+		$(foreach f,$(notdir $(HEADERS)),'$(INCLUDE_DEST)/$(f)') \
+		$(foreach f,$(notdir $(MAN)),'$(MAN_DEST)/$(f)') \
+		'$(SHARE_DEST)/limits.schema.json' \
+		$(foreach f,$(SIM_FILES) $(SIM_LINKS),'$(SIM_DEST)/$(f)') \
+		$(foreach f,$(notdir $(TOOL_BINS) $(SIMTOOL)),'$(BIN_DEST)/$(f)')
+	@rmdir '$(SIM_DEST)' '$(SHIM_DEST)' '$(INCLUDE_DEST)' '$(SHARE_DEST)' 2>/dev/null || true

@@ -24,6 +24,7 @@ has() { command -v "$1"; }
 # The clients run Debian's own Python: another one would not see its packages.
 python_has() { /usr/bin/python3 -c "import importlib.util as u; exit(not u.find_spec('$1'))"; }
 # Looks where the compiler does, so that /usr/local counts as well.
+cjson() { echo '#include <cjson/cJSON.h>' | "${CC:-cc}" -E -; }
 cunit() { echo '#include <CUnit/CUnit.h>' | "${CC:-cc}" -E -; }
 
 fuzzer() { ls "$(clang -print-resource-dir)"/lib/*/*fuzzer*; }
@@ -35,6 +36,7 @@ for set in "$@"; do
 		need libc6-dev test -e /usr/include/stdio.h
 		need make has make
 		need libcunit1-dev cunit
+		need libcjson-dev cjson
 		;;
 	demo)
 		need ffmpeg has ffmpeg

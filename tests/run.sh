@@ -17,6 +17,8 @@
 # LD_LIBRARY_PATH beginning with $BUILD/sim. Output is kept in $BUILD/log/.
 
 set -u
+# Limits of whoever runs this are not those of a test.
+unset "${!GPUSHIM_@}" "${!CUDA_DEVICE_MEMORY_@}" NVIDIA_GPU_MEMORY_LIMIT LD_PRELOAD
 BUILD=$(readlink -f "${BUILD:-build}")
 TIMEOUT=${TIMEOUT:-120}
 LINGER=${LINGER:-10}
@@ -55,13 +57,14 @@ asan=${ASAN_OPTIONS:-} ubsan=${UBSAN_OPTIONS:-print_stacktrace=1}
 tsan=${TSAN_OPTIONS:-second_deadlock_stack=1}
 sanitizers() {
 	local to=log_path=$1:log_exe_name=1
-	export ASAN_OPTIONS=$asan:$to UBSAN_OPTIONS=$ubsan:$to TSAN_OPTIONS=$tsan:$to
+	# The shim, which is not instrumented, is preloaded before the sanitizer's library.
+	export ASAN_OPTIONS=verify_asan_link_order=0:$asan:$to UBSAN_OPTIONS=$ubsan:$to TSAN_OPTIONS=$tsan:$to
 }
 
-# Processes that still carry the state directory of a test in their environment.
+# Processes that still carry a state directory of a test in their environment.
 left_of() { grep -lsFz "SIMGPU_STATE=$1" /proc/[0-9]*/environ | cut -d/ -f3; }
 
-# reap STATE: waits for what a test left running, then kills it and prints its names.
+# reap DIRECTORY: waits for what a test left running, then kills it and prints its names.
 reap() {
 	local pids deadline=$((SECONDS + LINGER))
 	while pids=$(left_of "$1") && [ -n "$pids" ]; do
@@ -133,7 +136,7 @@ run_one() {
 	child=''
 	took=$((($(date +%s%N) - start) / 100000000))
 	took=$((took / 10)).$((took % 10))
-	left=$(reap "$dir/state")
+	left=$(reap "$dir/")
 	reports=("$dir"/report.*)
 	[ -e "${reports[0]}" ] || reports=()
 	[ ${#reports[@]} -eq 0 ] || cat "${reports[@]}" >>"$log"

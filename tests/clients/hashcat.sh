@@ -7,22 +7,8 @@
 
 need hashcat hashcat
 
-# NVRTC, where the toolkit puts it or where the linker finds it.
-nvrtc=$(
-	shopt -s nullglob
-	for dir in ${CUDA_HOME:+"$CUDA_HOME"} /usr/local/cuda /usr/local/cuda-*; do
-		printf '%s\n' "$dir"/{lib64,lib,targets/*/lib}/libnvrtc.so{,.[0-9]*}
-	done
-	/sbin/ldconfig -p | sed -n 's/.*libnvrtc\.so[.0-9]* .*=> //p'
-)
-nvrtc=$(while read -r file; do [ -e "$file" ] && readlink -f "$file" && break; done <<<"$nvrtc")
-[ -n "$nvrtc" ] ||
-	skip "libnvrtc.so was not found in CUDA_HOME, /usr/local/cuda* or by the linker."
-
-# hashcat asks for libnvrtc.so, which only the toolkit's development package brings.
-mkdir "$TMPDIR/nvrtc" "$TMPDIR/cache" "$TMPDIR/data"
-ln -s "$nvrtc" "$TMPDIR/nvrtc/libnvrtc.so"
-export LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$TMPDIR/nvrtc:${nvrtc%/*}
+find_nvrtc
+mkdir "$TMPDIR/cache" "$TMPDIR/data"
 export XDG_CACHE_HOME=$TMPDIR/cache XDG_DATA_HOME=$TMPDIR/data
 
 on_gpu=(--backend-ignore-opencl --self-test-disable)

@@ -1,7 +1,7 @@
 # lib.bash - what the client scripts share; sourced, not run.
 #
 # Knows: how a script ends, how the simulated device is kept alive while several programs
-# come and go, and how its books are judged. Refuses to know any program.
+# come and go, how a program becomes a tenant, and how the device's books are judged. Refuses to know any program.
 # shellcheck shell=bash
 
 set -u
@@ -32,6 +32,27 @@ need_numba() {
 		skip "numba is not installed for $python (Debian package python3-numba)."
 }
 
+# NVRTC, where the toolkit puts it or where the linker finds it, under the name that hashcat
+# asks for: libnvrtc.so, which only the toolkit's development package brings.
+find_nvrtc() {
+	local nvrtc
+	nvrtc=$(
+		shopt -s nullglob
+		for dir in ${CUDA_HOME:+"$CUDA_HOME"} /usr/local/cuda /usr/local/cuda-*; do
+			printf '%s\n' "$dir"/{lib64,lib,targets/*/lib}/libnvrtc.so{,.[0-9]*}
+		done
+		/sbin/ldconfig -p | sed -n 's/.*libnvrtc\.so[.0-9]* .*=> //p'
+	)
+	nvrtc=$(while read -r file; do
+		[ -e "$file" ] && readlink -f "$file" && break
+	done <<<"$nvrtc")
+	[ -n "$nvrtc" ] ||
+		skip "libnvrtc.so was not found in CUDA_HOME, /usr/local/cuda* or by the linker."
+	mkdir "$TMPDIR/nvrtc"
+	ln -s "$nvrtc" "$TMPDIR/nvrtc/libnvrtc.so"
+	export LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$TMPDIR/nvrtc:${nvrtc%/*}
+}
+
 # kill_at_exit PID: when the shell that calls this ends, a subshell too.
 doomed=() owner=$BASHPID
 kill_at_exit() {
@@ -50,7 +71,7 @@ keep_device() {
 }
 
 # start_tenant ARGUMENT...: numba_tenant.py beside us. Returns when it is ready, with its
-# pid in tenant_pid; what it says comes from descriptor tenant_out, and it ends when
+# pid in tenant_pid and its line in tenant_ready; what it says comes from descriptor tenant_out, and it ends when
 # descriptor tenant_in is closed.
 start_tenant() {
 	local line
@@ -62,6 +83,7 @@ start_tenant() {
 	kill_at_exit "$tenant_pid"
 	read -r -t 60 -u "$tenant_out" line && [[ $line == ready* ]] ||
 		fail "The Python program did not get ready: $line"
+	tenant_ready=$line
 }
 
 # end_tenant: its last words go to tenant_words; fails if they are not that all was right.
@@ -70,6 +92,14 @@ end_tenant() {
 	exec {tenant_in}>&-
 	read -r -t 60 -u "$tenant_out" tenant_words && [[ $tenant_words == right* ]] ||
 		fail "${tenant_words:-The Python program ended without a word.}"
+}
+
+# under LIMIT COMMAND...: as a tenant of its own with that memory quota, under the shim.
+under() {
+	local limit=$1
+	shift
+	env GPUSHIM_DIR="$TMPDIR/gpushim" GPUSHIM_MEMORY="$limit" \
+		LD_PRELOAD="$BUILD/lib/libgpushim.so" "$@"
 }
 
 # books [--settled | --until | --print] EXPRESSION...: see books.py.

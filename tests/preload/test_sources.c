@@ -1,0 +1,582 @@
+/*
+ * Where limits come from, and which of several holds: judged by what the device has given,
+ * and by what the ledger shows.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common_publish.h"
+#include "common_tenant.h"
+#include "cunit_main.h"
+
+static const uint64_t MIB = UINT64_C(1) << 20;
+
+/* Takes all that EXPECT says there is, byte for byte. */
+static void fill(void)
+{
+	size_t expected = strtoull(getenv("EXPECT"), NULL, 10), total = 0, left = 1;
+	CUdevice device = tenant_context();
+	CUdeviceptr all, more;
+
+	check_result(cuDeviceTotalMem(&total, device), CUDA_SUCCESS);
+	check(total == expected);
+	check_result(cuMemGetInfo(&left, &total), CUDA_SUCCESS);
+	check(total == expected);
+	check(left == expected);
+	check_result(cuMemAlloc(&all, expected), CUDA_SUCCESS);
+	check_result(cuMemAlloc(&more, 1), CUDA_ERROR_OUT_OF_MEMORY);
+	tenant_meet();
+	check_result(cuMemFree(all), CUDA_SUCCESS);
+}
+
+TENANT_BODY(fills)
+{
+	fill();
+}
+
+static void expect(uint64_t bytes)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
+	setenv("EXPECT", text, 1);
+}
+
+static uint32_t shown_source(const struct gpushim_snapshot *snapshot, uint64_t bytes)
+{
+	if (!snapshot || snapshot->devices_count == 0)
+		return UINT32_MAX;
+	CU_ASSERT_EQUAL(snapshot->devices[0].limit_bytes, bytes);
+	CU_ASSERT_EQUAL(snapshot->devices[0].charged_bytes, bytes);
+	return snapshot->devices[0].limit_source;
+}
+
+/* A body that fills, started with an EXPECT of the same bytes. */
+static void holds(pid_t pid, uint64_t bytes, uint32_t source, const char *tenant)
+{
+	if (tenant_met(pid)) {
+		CU_ASSERT_EQUAL(tenant_device_requested(), bytes);
+		CU_ASSERT_EQUAL(shown_source(tenant_snapshot(tenant_dir(), tenant), bytes),
+				source);
+		tenant_go(pid);
+	}
+	CU_ASSERT(tenant_ends(pid));
+}
+
+#define HOLDS(bytes, source, tenant, ...)                                             \
+	do {                                                                          \
+		expect(bytes);                                                        \
+		tenant_dir();                                                         \
+		holds(tenant_start("fills", __VA_ARGS__, NULL), bytes, source, tenant); \
+		tenant_forget();                                                      \
+	} while (0)
+
+/* ---- variables alone ---- */
+
+static void a_size_in_a_variable_holds_to_the_byte(void)
+{
+	HOLDS(64 * MIB, GPUSHIM_SOURCE_VARIABLE, "default", "GPUSHIM_MEMORY=64MiB");
+	HOLDS(100000001, GPUSHIM_SOURCE_VARIABLE, "default", "GPUSHIM_MEMORY=100000001");
+}
+
+static void a_share_in_a_variable_is_of_the_device(void)
+{
+	HOLDS(256 * MIB, GPUSHIM_SOURCE_VARIABLE, "default", "GPUSHIM_MEMORY=12.5%");
+}
+
+static void the_tenant_of_the_variable_gets_the_ledger(void)
+{
+	HOLDS(64 * MIB, GPUSHIM_SOURCE_VARIABLE, "train", "GPUSHIM_MEMORY=64MiB",
+	      "GPUSHIM_TENANT=train");
+}
+
+static void limits_of_hami_are_understood(void)
+{
+	HOLDS(64 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT=64m");
+	HOLDS(1024 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT=1g");
+	HOLDS(3 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT_0=3072K");
+	HOLDS(5000001, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT=5000001");
+}
+
+static void the_limit_of_nvidia_is_in_mebibytes(void)
+{
+	HOLDS(64 * MIB, GPUSHIM_SOURCE_NVIDIA, "default", "NVIDIA_GPU_MEMORY_LIMIT=64");
+}
+
+static void the_smallest_of_several_variables_holds(void)
+{
+	HOLDS(32 * MIB, GPUSHIM_SOURCE_HAMI, "default", "GPUSHIM_MEMORY=64MiB",
+	      "CUDA_DEVICE_MEMORY_LIMIT_0=32m", "CUDA_DEVICE_MEMORY_LIMIT=48m",
+	      "NVIDIA_GPU_MEMORY_LIMIT=100");
+	HOLDS(16 * MIB, GPUSHIM_SOURCE_NVIDIA, "default", "GPUSHIM_MEMORY=64MiB",
+	      "CUDA_DEVICE_MEMORY_LIMIT=48m", "NVIDIA_GPU_MEMORY_LIMIT=16");
+	/* A share and a size, the other one smaller each time. */
+	HOLDS(512 * MIB, GPUSHIM_SOURCE_VARIABLE, "default", "GPUSHIM_MEMORY=25%",
+	      "CUDA_DEVICE_MEMORY_LIMIT=600m");
+}
+
+static void an_index_counts_devices_before_some_are_hidden(void)
+{
+	HOLDS(32 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT_0=32m", "CUDA_DEVICE_MEMORY_LIMIT_1=48m");
+	HOLDS(32 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT_0=32m", "CUDA_DEVICE_MEMORY_LIMIT_1=48m",
+	      "CUDA_VISIBLE_DEVICES=0,1");
+}
+
+/* Takes all of the device that is visible, and leaves the judgement to the limit. */
+TENANT_BODY(is_refused_past_expect)
+{
+	size_t expected = strtoull(getenv("EXPECT"), NULL, 10), total = 0;
+	CUdevice device = tenant_context();
+	CUdeviceptr all, more;
+
+	check_result(cuDeviceTotalMem(&total, device), CUDA_SUCCESS);
+	check(total == expected);
+	check_result(cuMemAlloc(&more, expected + 1), CUDA_ERROR_OUT_OF_MEMORY);
+	check_result(cuMemAlloc(&all, expected), CUDA_SUCCESS);
+}
+
+static void a_visible_device_keeps_the_limit_of_its_index(void)
+{
+	expect(48 * MIB);
+	CU_ASSERT(tenant_passes("is_refused_past_expect", "CUDA_DEVICE_MEMORY_LIMIT_0=32m",
+				"CUDA_DEVICE_MEMORY_LIMIT_1=48m", "CUDA_VISIBLE_DEVICES= 1 ",
+				NULL));
+	tenant_forget();
+	CU_ASSERT(tenant_passes("is_refused_past_expect", "CUDA_DEVICE_MEMORY_LIMIT_0=32m",
+				"CUDA_DEVICE_MEMORY_LIMIT_1=48m", "CUDA_VISIBLE_DEVICES=1,0",
+				NULL));
+}
+
+static void an_index_that_cannot_be_translated_gets_the_smallest_limit(void)
+{
+	expect(32 * MIB);
+	CU_ASSERT(tenant_passes("is_refused_past_expect", "CUDA_DEVICE_MEMORY_LIMIT_0=48m",
+				"CUDA_DEVICE_MEMORY_LIMIT_1=32m",
+				"CUDA_VISIBLE_DEVICES=GPU-53696d00", NULL));
+}
+
+TENANT_BODY(changes_its_variables_too_late)
+{
+	setenv("GPUSHIM_MEMORY", "32MiB", 1);
+	check_result(cuInit(0), CUDA_SUCCESS);
+	setenv("GPUSHIM_MEMORY", "1GiB", 1);
+	unsetenv("GPUSHIM_DIR");
+	setenv("EXPECT", "33554432", 1);
+	fill();
+}
+
+static void variables_are_read_at_the_first_call_and_not_again(void)
+{
+	pid_t pid;
+
+	tenant_dir();
+	pid = tenant_start("changes_its_variables_too_late", NULL);
+	holds(pid, 32 * MIB, GPUSHIM_SOURCE_VARIABLE, "default");
+}
+
+TENANT_BODY(sees_the_whole_device)
+{
+	size_t total = 0, left = 0;
+	CUdevice device = tenant_context();
+	CUdeviceptr more;
+
+	check_result(cuDeviceTotalMem(&total, device), CUDA_SUCCESS);
+	check(total == UINT64_C(2) << 30);
+	check_result(cuMemGetInfo(&left, &total), CUDA_SUCCESS);
+	check(left == UINT64_C(64) << 20);
+	check_result(cuMemAlloc(&more, (UINT64_C(64) << 20) + 1), CUDA_ERROR_OUT_OF_MEMORY);
+}
+
+static void the_device_can_be_shown_in_place_of_the_quota(void)
+{
+	CU_ASSERT(tenant_passes("sees_the_whole_device", "GPUSHIM_MEMORY=64MiB", "GPUSHIM_VIEW=device", NULL));
+}
+
+/* ---- two processes, one ledger ---- */
+
+TENANT_BODY(takes_forty_at_once)
+{
+	CUdeviceptr memory;
+	CUresult result;
+
+	/* Nothing of CUDA has been called: both create the ledger when they are let go. */
+	tenant_meet();
+	tenant_context();
+	result = cuMemAlloc(&memory, 40 << 20);
+	check(result == CUDA_SUCCESS || result == CUDA_ERROR_OUT_OF_MEMORY);
+	tenant_meet();
+	if (result == CUDA_SUCCESS)
+		check_result(cuMemFree(memory), CUDA_SUCCESS);
+	else
+		check_result(result, CUDA_ERROR_OUT_OF_MEMORY);
+}
+
+static void processes_that_start_at_the_same_instant_share_one_quota(void)
+{
+	enum { ROUNDS = 5, PROCESSES = 4 };
+
+	for (int round = 0; round < ROUNDS; round++) {
+		pid_t pids[PROCESSES];
+
+		tenant_dir();
+		for (int i = 0; i < PROCESSES; i++)
+			pids[i] = tenant_start("takes_forty_at_once", "GPUSHIM_MEMORY=64MiB",
+					       NULL);
+		for (int i = 0; i < PROCESSES; i++)
+			CU_ASSERT(tenant_met(pids[i]));
+		for (int i = 0; i < PROCESSES; i++)
+			tenant_go(pids[i]);
+		for (int i = 0; i < PROCESSES; i++)
+			CU_ASSERT(tenant_met(pids[i]));
+		/* One got it, and none beside: the device says so. */
+		CU_ASSERT_EQUAL(tenant_device_requested(), 40 * MIB);
+		CU_ASSERT_EQUAL(tenant_charged(tenant_dir(), "default"), 40 * MIB);
+		for (int i = 0; i < PROCESSES; i++) {
+			tenant_go(pids[i]);
+			CU_ASSERT(tenant_ends(pids[i]));
+		}
+		tenant_forget();
+	}
+}
+
+static void tenants_that_each_have_a_ledger_are_the_control(void)
+{
+	pid_t one = tenant_start("takes_forty_at_once", "GPUSHIM_MEMORY=64MiB", NULL);
+	pid_t two = tenant_start("takes_forty_at_once", "GPUSHIM_MEMORY=64MiB",
+				 "GPUSHIM_TENANT=other", NULL);
+
+	CU_ASSERT(tenant_met(one) && tenant_met(two));
+	tenant_go(one);
+	tenant_go(two);
+	CU_ASSERT(tenant_met(one) && tenant_met(two));
+	CU_ASSERT_EQUAL(tenant_device_requested(), 80 * MIB);
+	tenant_go(one);
+	tenant_go(two);
+	CU_ASSERT(tenant_ends(one));
+	CU_ASSERT(tenant_ends(two));
+}
+
+/* ---- pages ---- */
+
+static void a_page_in_the_directory_holds(void)
+{
+	CU_ASSERT(tenant_publish(tenant_dir(), "train", 64 * MIB));
+	HOLDS(64 * MIB, GPUSHIM_SOURCE_PAGE, "train", "GPUSHIM_TENANT=train");
+	CU_ASSERT(tenant_publish(tenant_dir(), "default", 48 * MIB));
+	HOLDS(48 * MIB, GPUSHIM_SOURCE_PAGE, "default", "GPUSHIM_TENANT");
+}
+
+static uint64_t ignored_variables(const char *tenant)
+{
+	const struct gpushim_snapshot *snapshot = tenant_snapshot(tenant_dir(), tenant);
+
+	return snapshot && snapshot->processes_count == 1 ?
+		       snapshot->processes[0].ignored_variables :
+		       UINT64_MAX;
+}
+
+static void variables_lower_a_page(void)
+{
+	CU_ASSERT(tenant_publish(tenant_dir(), "default", 64 * MIB));
+	HOLDS(32 * MIB, GPUSHIM_SOURCE_VARIABLE, "default", "GPUSHIM_MEMORY=32MiB");
+	CU_ASSERT(tenant_publish(tenant_dir(), "default", 64 * MIB));
+	HOLDS(32 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT=32m");
+}
+
+static void variables_never_raise_a_page_and_that_is_counted(void)
+{
+	pid_t pid;
+
+	CU_ASSERT(tenant_publish(tenant_dir(), "default", 64 * MIB));
+	expect(64 * MIB);
+	pid = tenant_start("fills", "GPUSHIM_MEMORY=65MiB", NULL);
+	if (tenant_met(pid)) {
+		CU_ASSERT_EQUAL(tenant_device_requested(), 64 * MIB);
+		CU_ASSERT_EQUAL(ignored_variables("default"), 1);
+		tenant_go(pid);
+	}
+	CU_ASSERT(tenant_ends(pid));
+}
+
+static void move(const char *dir, const char *from, const char *to)
+{
+	char old[512], new[512];
+
+	snprintf(old, sizeof(old), "%s/%s", dir, from);
+	snprintf(new, sizeof(new), "%s/%s", dir, to);
+	if (rename(old, new) < 0)
+		perror(old);
+}
+
+static void a_directory_with_one_page_is_that_of_a_container(void)
+{
+	const char *dir = tenant_dir();
+	pid_t pid;
+
+	CU_ASSERT(tenant_publish(dir, "train", 64 * MIB));
+	move(dir, "policy/train/policy", "policy/policy");
+	move(dir, "ledger/train/ledger", "ledger/ledger");
+	expect(64 * MIB);
+	pid = tenant_start("fills", NULL);
+	if (tenant_met(pid)) {
+		const struct gpushim_snapshot *snapshot = tenant_snapshot(dir, NULL);
+
+		CU_ASSERT_EQUAL(shown_source(snapshot, 64 * MIB), GPUSHIM_SOURCE_PAGE);
+		CU_ASSERT_STRING_EQUAL(snapshot ? snapshot->tenant : "", "train");
+		tenant_go(pid);
+	}
+	CU_ASSERT(tenant_ends(pid));
+}
+
+/* ---- limits.json ---- */
+
+static const char *limits_json(const char *text)
+{
+	static char variable[600];
+
+	snprintf(variable, sizeof(variable), "GPUSHIM_LIMITS=%s/limits.json", tenant_dir());
+	tenant_write(variable + strlen("GPUSHIM_LIMITS="), text);
+	return variable;
+}
+
+static const char two_tenants[] = "{ \"version\": 1, \"tenants\": {\n"
+				  "  \"train\": { \"memory\": \"64MiB\" },\n"
+				  "  \"*\": { \"memory\": \"48MiB\" } } }\n";
+
+static void limits_json_is_read_directly(void)
+{
+	HOLDS(64 * MIB, GPUSHIM_SOURCE_FILE, "train", limits_json(two_tenants),
+	      "GPUSHIM_TENANT=train");
+	HOLDS(48 * MIB, GPUSHIM_SOURCE_FILE, "whoever", limits_json(two_tenants),
+	      "GPUSHIM_TENANT=whoever");
+}
+
+static void a_page_comes_before_limits_json(void)
+{
+	CU_ASSERT(tenant_publish(tenant_dir(), "train", 80 * MIB));
+	HOLDS(80 * MIB, GPUSHIM_SOURCE_PAGE, "train", limits_json(two_tenants),
+	      "GPUSHIM_TENANT=train");
+}
+
+static void variables_lower_limits_json_and_never_raise_it(void)
+{
+	HOLDS(32 * MIB, GPUSHIM_SOURCE_NVIDIA, "train", limits_json(two_tenants),
+	      "GPUSHIM_TENANT=train", "NVIDIA_GPU_MEMORY_LIMIT=32");
+	HOLDS(64 * MIB, GPUSHIM_SOURCE_FILE, "train", limits_json(two_tenants),
+	      "GPUSHIM_TENANT=train", "GPUSHIM_MEMORY=99MiB");
+}
+
+/* ---- where the ledger lies ---- */
+
+static void the_ledger_lies_beside_the_cache_of_hami(void)
+{
+	char variable[600], ledger[620];
+	pid_t pid;
+
+	snprintf(variable, sizeof(variable), "CUDA_DEVICE_MEMORY_SHARED_CACHE=%s/pod.cache",
+		 tenant_dir());
+	snprintf(ledger, sizeof(ledger), "%s/pod.cache.gpushim", tenant_dir());
+	expect(64 * MIB);
+	pid = tenant_start("fills", "GPUSHIM_DIR", variable, "CUDA_DEVICE_MEMORY_LIMIT=64m",
+			   NULL);
+	if (tenant_met(pid)) {
+		CU_ASSERT_EQUAL(tenant_device_requested(), 64 * MIB);
+		CU_ASSERT_EQUAL(shown_source(tenant_snapshot_of(ledger), 64 * MIB),
+				GPUSHIM_SOURCE_HAMI);
+		tenant_go(pid);
+	}
+	CU_ASSERT(tenant_ends(pid));
+}
+
+/* Without GPUSHIM_DIR, by somebody who can write /run. */
+TENANT_BODY(fills_with_an_empty_run)
+{
+	tenant_private_mounts();
+	fill();
+	check(access("/run/gpushim/ledger/default/ledger", F_OK) == 0);
+}
+
+static void who_can_write_run_has_his_ledger_there(void)
+{
+	pid_t pid;
+
+	if (!tenant_can_mount())
+		return;
+	expect(64 * MIB);
+	pid = tenant_start("fills_with_an_empty_run", "GPUSHIM_DIR", "GPUSHIM_MEMORY=64MiB",
+			   NULL);
+	if (tenant_met(pid)) {
+		CU_ASSERT_EQUAL(tenant_device_requested(), 64 * MIB);
+		tenant_go(pid);
+	}
+	CU_ASSERT(tenant_ends(pid));
+}
+
+TENANT_BODY(fills_with_a_run_that_cannot_be_written)
+{
+	char directory[64];
+	struct stat status;
+
+	tenant_private_mounts();
+	snprintf(directory, sizeof(directory), "/dev/shm/gpushim-%u", (unsigned)geteuid());
+	check(mount("none", "/dev/shm", "tmpfs", 0, "mode=1777") == 0);
+	check(mount("none", "/run", NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0);
+	fill();
+	check(stat(directory, &status) == 0 && (status.st_mode & 07777) == 0700);
+}
+
+static void who_cannot_write_run_has_a_directory_of_his_own(void)
+{
+	pid_t pid;
+
+	if (!tenant_can_mount())
+		return;
+	expect(64 * MIB);
+	pid = tenant_start("fills_with_a_run_that_cannot_be_written", "GPUSHIM_DIR",
+			   "GPUSHIM_MEMORY=64MiB", NULL);
+	if (tenant_met(pid)) {
+		CU_ASSERT_EQUAL(tenant_device_requested(), 64 * MIB);
+		tenant_go(pid);
+	}
+	CU_ASSERT(tenant_ends(pid));
+}
+
+/* ---- a page that the tenant cannot write ---- */
+
+TENANT_BODY(fills_in_a_container)
+{
+	const struct gpushim_snapshot *snapshot;
+
+	tenant_become_container("train", 64 << 20);
+	fill();
+	snapshot = tenant_snapshot("/run/gpushim", NULL);
+	if (!check(snapshot && snapshot->processes_count == 1))
+		return;
+	check(strcmp(snapshot->tenant, "train") == 0);
+	check(snapshot->devices[0].limit_source ==
+	      strtoull(getenv("EXPECT_SOURCE"), NULL, 10));
+	check(snapshot->processes[0].ignored_variables ==
+	      strtoull(getenv("EXPECT_IGNORED"), NULL, 10));
+}
+
+static void holds_in_a_container(pid_t pid, uint64_t bytes)
+{
+	if (tenant_met(pid)) {
+		CU_ASSERT_EQUAL(tenant_device_requested(), bytes);
+		tenant_go(pid);
+	}
+	CU_ASSERT(tenant_ends(pid));
+}
+
+static void an_unwritable_page_beats_directory_tenant_and_file(void)
+{
+	char directory[600];
+
+	if (!tenant_can_mount())
+		return;
+	CU_ASSERT(tenant_publish(tenant_dir(), "train", 1024 * MIB));
+	CU_ASSERT(tenant_publish(tenant_dir(), "own", 1024 * MIB));
+	snprintf(directory, sizeof(directory), "GPUSHIM_DIR=%s", tenant_dir());
+	expect(64 * MIB);
+	setenv("EXPECT_SOURCE", "1", 1); /* the page */
+	setenv("EXPECT_IGNORED", "4", 1);
+	holds_in_a_container(
+		tenant_start("fills_in_a_container", directory, "GPUSHIM_TENANT=own",
+			     limits_json(two_tenants), "GPUSHIM_ON_ERROR=allow", NULL),
+		64 * MIB);
+	/* One more: a limit that would raise. */
+	setenv("EXPECT_IGNORED", "5", 1);
+	holds_in_a_container(
+		tenant_start("fills_in_a_container", directory, "GPUSHIM_TENANT=own",
+			     limits_json(two_tenants), "GPUSHIM_ON_ERROR=allow",
+			     "GPUSHIM_MEMORY=1GiB", NULL),
+		64 * MIB);
+}
+
+static void an_unwritable_page_can_be_lowered_by_variables(void)
+{
+	if (!tenant_can_mount())
+		return;
+	expect(32 * MIB);
+	setenv("EXPECT_SOURCE", "3", 1); /* the variable */
+	setenv("EXPECT_IGNORED", "0", 1);
+	holds_in_a_container(tenant_start("fills_in_a_container", "GPUSHIM_DIR",
+					  "GPUSHIM_MEMORY=32MiB", NULL),
+			     32 * MIB);
+}
+
+/* ---- nothing ---- */
+
+TENANT_BODY(is_left_alone)
+{
+	size_t total = 0;
+	CUdevice device;
+
+	tenant_private_mounts();
+	device = tenant_context();
+	check_result(cuDeviceTotalMem(&total, device), CUDA_SUCCESS);
+	check(total == UINT64_C(2) << 30);
+	check(access("/run/gpushim", F_OK) < 0);
+}
+
+static void who_configures_nothing_is_left_alone(void)
+{
+	char made[64];
+
+	if (!tenant_can_mount())
+		return;
+	if (access("/etc/gpushim/limits.json", F_OK) == 0) {
+		unit_skip("This machine has limits of its own in /etc/gpushim/limits.json.");
+		return;
+	}
+	snprintf(made, sizeof(made), "/dev/shm/gpushim-%u", (unsigned)geteuid());
+	if (access(made, F_OK) == 0)
+		made[0] = '\0';
+	CU_ASSERT(tenant_passes("is_left_alone", "GPUSHIM_DIR",
+				"GPUSHIM_WAIT_MS", NULL));
+	CU_ASSERT_STRING_EQUAL(tenant_stderr(), "");
+	CU_ASSERT(!made[0] || access(made, F_OK) < 0);
+}
+
+static int choose_device(void)
+{
+	return setenv("SIMGPU_MEMORY", "2GiB", 1) | setenv("SIMGPU_DEVICES", "2", 1);
+}
+
+const struct unit_suite unit_suite = {
+	.name = "sources of limits",
+	.init = choose_device,
+	.teardown = tenant_forget,
+	.tests = {
+		UNIT_TEST(a_size_in_a_variable_holds_to_the_byte),
+		UNIT_TEST(a_share_in_a_variable_is_of_the_device),
+		UNIT_TEST(the_tenant_of_the_variable_gets_the_ledger),
+		UNIT_TEST(limits_of_hami_are_understood),
+		UNIT_TEST(the_limit_of_nvidia_is_in_mebibytes),
+		UNIT_TEST(the_smallest_of_several_variables_holds),
+		UNIT_TEST(an_index_counts_devices_before_some_are_hidden),
+		UNIT_TEST(a_visible_device_keeps_the_limit_of_its_index),
+		UNIT_TEST(an_index_that_cannot_be_translated_gets_the_smallest_limit),
+		UNIT_TEST(variables_are_read_at_the_first_call_and_not_again),
+		UNIT_TEST(the_device_can_be_shown_in_place_of_the_quota),
+		UNIT_TEST(processes_that_start_at_the_same_instant_share_one_quota),
+		UNIT_TEST(tenants_that_each_have_a_ledger_are_the_control),
+		UNIT_TEST(a_page_in_the_directory_holds),
+		UNIT_TEST(variables_lower_a_page),
+		UNIT_TEST(variables_never_raise_a_page_and_that_is_counted),
+		UNIT_TEST(a_directory_with_one_page_is_that_of_a_container),
+		UNIT_TEST(limits_json_is_read_directly),
+		UNIT_TEST(a_page_comes_before_limits_json),
+		UNIT_TEST(variables_lower_limits_json_and_never_raise_it),
+		UNIT_TEST(the_ledger_lies_beside_the_cache_of_hami),
+		UNIT_TEST(who_can_write_run_has_his_ledger_there),
+		UNIT_TEST(who_cannot_write_run_has_a_directory_of_his_own),
+		UNIT_TEST(an_unwritable_page_beats_directory_tenant_and_file),
+		UNIT_TEST(an_unwritable_page_can_be_lowered_by_variables),
+		UNIT_TEST(who_configures_nothing_is_left_alone),
+	},
+};

@@ -1,0 +1,60 @@
+/*
+ * common_ledger.h - processes of a tenant for the tests of the ledger.
+ *
+ * A *peer* is a child process that runs a function of the test and stops where the function
+ * says so, until the test lets it go on or kills it. Knows processes and a directory; the
+ * ledger is the tests' own business.
+ */
+#ifndef TESTS_UNIT_COMMON_LEDGER_H
+#define TESTS_UNIT_COMMON_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ledger/ledger.h"
+
+enum { LEDGER_MIB = 1 << 20 };
+
+/* Before and after each test: an empty directory; no peer is left. For the suite. */
+void ledger_setup(void);
+void ledger_teardown(void);
+
+/* NAME in this test's directory; valid until the next test. */
+const char *ledger_file(const char *name);
+/* file "ledger" in it */
+const char *ledger_path(void);
+
+/* Opens ledger_path() for tenant "t"; fails the test fatally, with the reason, if not. */
+void ledger_opened(struct gsh_ledger *ledger);
+/* The row of the one device of most tests. */
+uint32_t ledger_row(struct gsh_ledger *ledger);
+
+struct peer {
+	pid_t pid; /* 0: has ended */
+	int fd;	   /* to the other side */
+	int result; /* of its function, or 128 + signal */
+};
+
+/* In the peer: stops until the test says go on. */
+void peer_meet(struct peer *self);
+/* In the peer: tells the test a number, which peer_number() takes. */
+void peer_tell(struct peer *self, uint64_t number);
+
+/* Starts run(self, arg) and waits until it meets, tells, or ends. */
+struct peer peer_start(int (*run)(struct peer *self, void *arg), void *arg);
+/* The same in two steps, for several that are to start together. True if it meets or tells. */
+struct peer peer_begin(int (*run)(struct peer *self, void *arg), void *arg);
+bool peer_stops(struct peer *peer);
+/* Lets it go on until it meets or ends. True if it meets. */
+bool peer_go(struct peer *peer);
+uint64_t peer_number(struct peer *peer);
+/* Lets it go on to its end; what its function returned, or 128 + the signal. */
+int peer_end(struct peer *peer);
+/* SIGKILL, and waits until the kernel has closed all that it had. */
+void peer_kill(struct peer *peer);
+
+/* Waits for the end of a process that a dead peer has left behind, killing it first. */
+void orphan_kill(pid_t pid);
+
+#endif
