@@ -19,8 +19,8 @@ static const char *value_of(const char *entry, const char *name)
 {
 	size_t bytes = strlen(name);
 
-	return strncmp(entry, name, bytes) == 0 && entry[bytes] == '=' ? entry + bytes + 1 :
-									 NULL;
+	return strncmp(entry, name, bytes) == 0 && entry[bytes] == '=' ? entry + bytes + 1
+								       : NULL;
 }
 
 static int malformed(struct gsh_reason *why, const char *name, const char *value,
@@ -150,7 +150,8 @@ static int read_hami(struct gsh_environment *environment, const char *entry,
 		limit = &environment->by_index[index];
 	}
 	if (parse_short_size(equals + 1, &bytes) < 0)
-		return malformed(why, name, equals + 1, "a size above 0, such as 8g or 500m");
+		return malformed(why, name, equals + 1,
+				 "a size above 0, such as 8g or 500m");
 	lower(limit, bytes, GPUSHIM_SOURCE_HAMI);
 	return 0;
 }
@@ -263,8 +264,6 @@ static void lower_by_smallest(struct gsh_environment *environment)
 
 int gsh_environment_read(struct gsh_environment *environment, struct gsh_reason *why)
 {
-	int err = 0;
-
 	*environment = (struct gsh_environment){
 		.wait_ms = GSH_WAIT_MS,
 		.view = -1,
@@ -277,7 +276,7 @@ int gsh_environment_read(struct gsh_environment *environment, struct gsh_reason 
 	/* Walked, not asked: the names that end in a number are not known beforehand. */
 	for (char **entry = environ; entry && *entry; entry++)
 		if (read_entry(environment, *entry, why) < 0)
-			err = -EINVAL;
+			environment->malformed = true;
 	environment->gpushim = environment->dir || environment->tenant ||
 			       environment->limits_file || environment->context_bytes ||
 			       environment->view >= 0 || environment->limit_permille ||
@@ -290,5 +289,5 @@ int gsh_environment_read(struct gsh_environment *environment, struct gsh_reason 
 		environment->hami_cache = NULL;
 		environment->allow = false;
 	}
-	return err;
+	return environment->malformed ? -EINVAL : 0;
 }

@@ -24,12 +24,13 @@ struct gsh_environment {
 	bool gpushim;		 /* any GPUSHIM_* that says where or who or how much */
 	bool limited;		 /* any variable that limits */
 	bool allow;		 /* GPUSHIM_ON_ERROR=allow */
+	bool malformed;		 /* some value was not understood */
 	bool has_on_error;
 	uint32_t wait_ms;
-	uint64_t context_bytes;	    /* GPUSHIM_CONTEXT_MEMORY; 0: not given */
-	uint32_t request_permille;  /* GPUSHIM_COMPUTE */
-	uint32_t limit_permille;    /* 0: not given */
-	int view;		    /* GPUSHIM_VIEW: enum gpushim_view, -1: not given */
+	uint64_t context_bytes;	   /* GPUSHIM_CONTEXT_MEMORY; 0: not given */
+	uint32_t request_permille; /* GPUSHIM_COMPUTE */
+	uint32_t limit_permille;   /* 0: not given */
+	int view;		   /* GPUSHIM_VIEW: enum gpushim_view, -1: not given */
 	struct gsh_variable_limit all;
 	struct gsh_variable_limit by_index[GPUSHIM_DEVICES_MAX];
 };

@@ -71,12 +71,14 @@ int gsh_limits_file_load(const char *path, const char *tenant,
 	if (parser_path(parser, sizeof(parser)))
 		library = gsh_dlopen(parser, RTLD_NOW | RTLD_DEEPBIND);
 	if (library)
-		load = (load_function)(uintptr_t)gsh_dlsym(library, "gpushim_limits_load");
+		load = (load_function)(uintptr_t)gsh_dlsym(library,
+							   "gpushim_limits_load");
 	if (!load) {
-		gsh_reason_set(why, path, " cannot be read: ", parser,
-			       " cannot be loaded; it belongs beside libgpushim.so, which is "
-			       "to be preloaded by its full path",
-			       NULL);
+		gsh_reason_set(
+			why, path, " cannot be read: ", parser,
+			" cannot be loaded; it belongs beside libgpushim.so, which is "
+			"to be preloaded by its full path",
+			NULL);
 		return -ENOENT;
 	}
 	return load(path, tenant, limits, why->text, sizeof(why->text));

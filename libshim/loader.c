@@ -42,8 +42,7 @@ static int read_real(const struct gsh_elf *object, void *data)
 	const int *rank = data;
 	uintptr_t found;
 
-	if (!is_home_of_dlsym(object, *rank) ||
-	    gsh_elf_contains(object, &gsh_real_dlsym))
+	if (!is_home_of_dlsym(object, *rank) || gsh_elf_contains(object, &gsh_real_dlsym))
 		return 0;
 	found = gsh_elf_symbol(object, "dlsym");
 	if (!found)
@@ -184,8 +183,7 @@ void *gsh_dlvsym_pick(void *handle, const char *name, const char *version)
 	if (!name || !version || handle == RTLD_DEFAULT)
 		return NULL;
 	own = own_entry(name, &real);
-	return own && (uintptr_t)dlvsym_real(handle, name, version) == real ? own
-										 : NULL;
+	return own && (uintptr_t)dlvsym_real(handle, name, version) == real ? own : NULL;
 }
 
 int gsh_dlopen_flags(const char *path, int flags)

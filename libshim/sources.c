@@ -13,9 +13,9 @@
 #include "limits_file.h"
 
 /* Where a container sees its own policy and ledger, and a node all of them. */
-#define RUN_DIR	       "/run/gpushim"
+#define RUN_DIR "/run/gpushim"
 #define CONTAINER_PAGE RUN_DIR "/policy/policy"
-#define LIMITS_FILE    "/etc/gpushim/limits.json"
+#define LIMITS_FILE "/etc/gpushim/limits.json"
 
 enum { PATH_BYTES = sizeof(((struct gsh_tenant_config *)0)->page_path) };
 
@@ -52,9 +52,9 @@ static bool __attribute__((sentinel)) put(char path[PATH_BYTES], ...)
 }
 
 /* Whether anything is there, a dangling link included. What cannot be told is there. */
-static bool is_there(const char *path, int flags)
+static bool is_there(const char *path)
 {
-	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC | flags);
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0)
 		return errno != ENOENT && errno != ENOTDIR;
@@ -62,10 +62,23 @@ static bool is_there(const char *path, int flags)
 	return true;
 }
 
-/* A page, or something in its place; a directory is that of a tenant called "policy". */
+static bool is_directory(const char *path)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC | O_DIRECTORY);
+
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+/*
+ * A page, or something in its place; a directory is that of a tenant called "policy". A
+ * process that is out of descriptors cannot tell, and finds a page that it cannot open.
+ */
 static bool is_page(const char *path)
 {
-	return is_there(path, 0) && !is_there(path, O_DIRECTORY);
+	return is_there(path) && !is_directory(path);
 }
 
 static bool can_write_file(const char *path)
@@ -85,7 +98,8 @@ static bool is_usable_path(struct search *search, const char *name, const char *
 	if (value[0] == '/' && strlen(value) < PATH_BYTES - 2 * GPUSHIM_NAME_BYTES)
 		return true;
 	gsh_reason_set(search->why, name, "=", value,
-		       value[0] == '/' ? " is too long" : " is not an absolute path", NULL);
+		       value[0] == '/' ? " is too long" : " is not an absolute path",
+		       NULL);
 	return false;
 }
 
@@ -99,10 +113,11 @@ static bool is_understood(struct search *search)
 	    !is_usable_path(search, "GPUSHIM_LIMITS", environment->limits_file))
 		return false;
 	if (environment->tenant && !gsh_parse_is_tenant(environment->tenant)) {
-		gsh_reason_set(search->why, "GPUSHIM_TENANT=", environment->tenant,
-			       " is not the name of a tenant: up to 63 of a-z, 0-9, '-', '_' "
-			       "and '.', the first one a letter or digit",
-			       NULL);
+		gsh_reason_set(
+			search->why, "GPUSHIM_TENANT=", environment->tenant,
+			" is not the name of a tenant: up to 63 of a-z, 0-9, '-', '_' "
+			"and '.', the first one a letter or digit",
+			NULL);
 		return false;
 	}
 	return true;
@@ -120,8 +135,8 @@ static bool page_under(struct search *search, const char *dir)
 		return put(config->ledger_path, dir, "/ledger/ledger", NULL);
 	if (put(config->page_path, dir, "/policy/", config->tenant, "/policy", NULL) &&
 	    is_page(config->page_path))
-		return put(config->ledger_path, dir, "/ledger/", config->tenant, "/ledger",
-			   NULL);
+		return put(config->ledger_path, dir, "/ledger/", config->tenant,
+			   "/ledger", NULL);
 	config->page_path[0] = '\0';
 	return false;
 }
@@ -131,9 +146,9 @@ static enum gsh_sources_verdict page_of_user(struct search *search)
 {
 	if (!page_under(search, search->user_dir))
 		return GSH_SOURCES_NONE;
-	return gsh_file_private_directory(search->user_dir, search->why) < 0 ?
-		       GSH_SOURCES_BAD :
-		       GSH_SOURCES_FOUND;
+	return gsh_file_private_directory(search->user_dir, search->why) < 0
+		       ? GSH_SOURCES_BAD
+		       : GSH_SOURCES_FOUND;
 }
 
 static enum gsh_sources_verdict find_page(struct search *search)
@@ -141,13 +156,13 @@ static enum gsh_sources_verdict find_page(struct search *search)
 	const struct gsh_environment *environment = search->environment;
 
 	if (environment->dir)
-		return page_under(search, environment->dir) ? GSH_SOURCES_FOUND :
-							      GSH_SOURCES_NONE;
+		return page_under(search, environment->dir) ? GSH_SOURCES_FOUND
+							    : GSH_SOURCES_NONE;
 	if (page_under(search, RUN_DIR))
 		return GSH_SOURCES_FOUND;
 	/* Only for who asks: nobody else's directory may concern a program without limits. */
-	return environment->tenant || environment->limited ? page_of_user(search) :
-							     GSH_SOURCES_NONE;
+	return environment->tenant || environment->limited ? page_of_user(search)
+							   : GSH_SOURCES_NONE;
 }
 
 /* ---- a ledger without a page ---- */
@@ -170,7 +185,7 @@ static bool has_run_ledger(struct search *search)
 	char *path = search->config->ledger_path;
 
 	return put(path, RUN_DIR "/ledger/", search->config->tenant, "/ledger", NULL) &&
-	       is_there(path, 0);
+	       is_there(path);
 }
 
 static enum gsh_sources_verdict place_ledger(struct search *search)
@@ -187,8 +202,9 @@ static enum gsh_sources_verdict place_ledger(struct search *search)
 		return GSH_SOURCES_FOUND;
 	}
 	if (!dir)
-		dir = has_run_ledger(search) || can_use_run_dir(search) ? RUN_DIR :
-									  search->user_dir;
+		dir = has_run_ledger(search) || can_use_run_dir(search)
+			      ? RUN_DIR
+			      : search->user_dir;
 	if (dir == search->user_dir && gsh_file_private_directory(dir, search->why) < 0)
 		return GSH_SOURCES_BAD;
 	put(config->ledger_path, dir, "/ledger/", config->tenant, "/ledger", NULL);
@@ -204,7 +220,8 @@ static void lower_compute(const struct gsh_environment *environment,
 		device->view = (uint32_t)environment->view;
 	if (!environment->limit_permille)
 		return;
-	if (!device->limit_permille || environment->limit_permille < device->limit_permille)
+	if (!device->limit_permille ||
+	    environment->limit_permille < device->limit_permille)
 		device->limit_permille = environment->limit_permille;
 	if (!device->request_permille ||
 	    environment->request_permille < device->request_permille)
@@ -258,7 +275,8 @@ static enum gsh_sources_verdict find(struct search *search)
 	if (is_page(CONTAINER_PAGE) && !can_write_file(CONTAINER_PAGE)) {
 		search->binding = true;
 		config->ignored_variables =
-			(uint32_t)((environment->dir && strcmp(environment->dir, RUN_DIR)) +
+			(uint32_t)((environment->dir &&
+				    strcmp(environment->dir, RUN_DIR)) +
 				   !!environment->tenant + !!environment->limits_file +
 				   environment->has_on_error);
 		page_under(search, RUN_DIR);
@@ -273,18 +291,22 @@ static enum gsh_sources_verdict find(struct search *search)
 		search->binding = !can_write_file(config->page_path);
 		return verdict;
 	}
-	if (environment->limits_file || is_there(LIMITS_FILE, 0))
-		return use_limits_file(search, environment->limits_file ?
-						       environment->limits_file :
-						       LIMITS_FILE);
+	/* Nothing more is to be said, and no directory to be made. */
+	if (environment->malformed)
+		return GSH_SOURCES_BAD;
+	if (environment->limits_file || is_there(LIMITS_FILE))
+		return use_limits_file(search, environment->limits_file
+						       ? environment->limits_file
+						       : LIMITS_FILE);
 	if (environment->limited)
 		return use_variables(search);
 	if (!environment->dir && !environment->tenant &&
-	    !is_there(RUN_DIR "/ledger/ledger", 0))
+	    !is_there(RUN_DIR "/ledger/ledger"))
 		return GSH_SOURCES_NONE;
-	gsh_reason_set(search->why, "there is no policy for tenant ", config->tenant, " in ",
-		       environment->dir ? environment->dir : RUN_DIR,
-		       ", nor " LIMITS_FILE ", nor a variable that limits; see gpushim-ctl(1)",
+	gsh_reason_set(search->why, "there is no policy for tenant ", config->tenant,
+		       " in ", environment->dir ? environment->dir : RUN_DIR,
+		       ", nor " LIMITS_FILE
+		       ", nor a variable that limits; see gpushim-ctl(1)",
 		       NULL);
 	return GSH_SOURCES_PROMISED;
 }
@@ -293,7 +315,9 @@ enum gsh_sources_verdict gsh_sources_find(const struct gsh_environment *environm
 					  struct gsh_tenant_config *config, bool *binding,
 					  struct gsh_reason *why)
 {
-	struct search search = { .environment = environment, .config = config, .why = why };
+	struct search search = { .environment = environment,
+				 .config = config,
+				 .why = why };
 	enum gsh_sources_verdict verdict;
 	struct gsh_text text;
 

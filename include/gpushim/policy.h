@@ -10,11 +10,13 @@
  *   There is one writer at a time; it holds flock(LOCK_EX) on the file. The file is written
  *   in place: it is never renamed and never truncated, so that a mapping stays valid.
  *   Limits live in two copies. Copy number `generation & 1` is the one in force. To change
- *   them the writer fills the other copy, whose `generation` field is one higher, stores its
- *   checksum, and then stores `generation` in the page (release). A reader loads
- *   `generation` (acquire), copies the struct it names, and accepts it if its own
- *   `generation` field and its checksum are right; if not it tries again, and a reader that
- *   already has limits keeps those. A page of generation 0 has no limits yet.
+ *   them the writer fills the other copy (each word with a release store), whose
+ *   `generation` field is one higher, stores its checksum, and then stores `generation` in
+ *   the page (release). A reader loads `generation` (acquire), copies the struct it names
+ *   (each word with an acquire load), loads `generation` again, and starts over if it has
+ *   changed. It accepts the copy if its own `generation` field and its checksum are right; a
+ *   reader that already has limits otherwise keeps those. A page of generation 0 has no
+ *   limits yet.
  *   `ready` is stored last when a page is made; a page without it is treated as absent.
  *
  *   Heartbeat, measurements and grants lie outside the copies and their checksums, each on

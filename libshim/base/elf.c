@@ -21,7 +21,7 @@ static uintptr_t absolute(const struct gsh_elf *object, ElfW(Addr) value)
 	return value < object->bias ? object->bias + value : value;
 }
 
-static void read_dynamic(struct gsh_elf *object, const ElfW(Dyn) *entry)
+static void read_dynamic(struct gsh_elf *object, const ElfW(Dyn) * entry)
 {
 	ElfW(Xword) soname = 0;
 
@@ -159,10 +159,10 @@ static uintptr_t chosen(uintptr_t resolver)
 	/* The bit says that the second argument is there. */
 	uint64_t flag = UINT64_C(1) << 62;
 
-	return ((uintptr_t (*)(uint64_t, const void *))resolver)(argument.hwcap | flag,
-								 &argument);
+	return ((uintptr_t(*)(uint64_t, const void *))resolver)(argument.hwcap | flag,
+								&argument);
 #else
-	return ((uintptr_t (*)(void))resolver)();
+	return ((uintptr_t(*)(void))resolver)();
 #endif
 }
 

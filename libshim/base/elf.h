@@ -17,7 +17,7 @@ struct gsh_elf {
 	uintptr_t bias;	      /* added to the addresses in the file */
 	uintptr_t start, end; /* what its segments span */
 	const char *soname;   /* "": it has none */
-	const ElfW(Sym) *symbols;
+	const ElfW(Sym) * symbols;
 	const char *strings;
 	/* Either may be NULL: an object has one of the two tables, or both. */
 	const uint32_t *gnu_hash, *sysv_hash;

@@ -91,11 +91,11 @@ static bool others_can_write(int directory)
 
 /* A path on its way down. */
 struct walk {
-	const char *path; /* whole, for people */
-	const char *rest; /* not yet walked */
+	const char *path;      /* whole, for people */
+	const char *rest;      /* not yet walked */
 	char name[NAME_BYTES]; /* the component that was taken last */
-	int directory;	  /* where name lies */
-	bool no_links;	  /* others can write here or above */
+	int directory;	       /* where name lies */
+	bool no_links;	       /* others can write here or above */
 };
 
 /* Takes the next component off the path; an empty one at its end. */
@@ -180,9 +180,10 @@ static int walk_to_parent(struct walk *walk, const char *path, uint32_t make_mod
 	if (error == 0 && walk->name[0] == '\0')
 		error = -EINVAL;
 	if (error == -ENOTDIR)
-		return fail(why, error, path,
-			    "leads through something that is not a directory (links are not "
-			    "followed where other users can write)");
+		return fail(
+			why, error, path,
+			"leads through something that is not a directory (links are not "
+			"followed where other users can write)");
 	return error == 0 ? 0 : fail(why, error, path, NULL);
 }
 
@@ -194,7 +195,8 @@ int gsh_file_open(const char *path, int flags, struct gsh_reason *why)
 
 	if (fd < 0)
 		goto out;
-	fd = open_at(walk.directory, walk.name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	fd = open_at(walk.directory, walk.name,
+		     flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0) {
 		fail(why, fd, path, fd == -ELOOP ? "is a symbolic link" : NULL);
 		goto out;
@@ -230,7 +232,7 @@ int gsh_file_make_directories(const char *path, uint32_t mode, struct gsh_reason
 
 int gsh_file_private_directory(const char *path, struct gsh_reason *why)
 {
-	struct gsh_file_status status;
+	struct gsh_file_status status = { 0 };
 	struct gsh_text text;
 	struct walk walk;
 	int error = walk_to_parent(&walk, path, 0, why);
@@ -276,7 +278,8 @@ static int allocate(int fd, uint64_t bytes)
 	for (uint64_t at = 0; at < bytes;) {
 		uint64_t left = bytes - at;
 		long wrote = kernel(SYS_pwrite64, fd, (long)zeros,
-				    left < sizeof(zeros) ? (long)left : (long)sizeof(zeros),
+				    left < sizeof(zeros) ? (long)left
+							 : (long)sizeof(zeros),
 				    (long)at, 0);
 
 		if (wrote == -EINTR)

@@ -28,7 +28,8 @@ static void write_quietly(const char *line, size_t bytes)
 
 	sigemptyset(&broken_pipe);
 	sigaddset(&broken_pipe, SIGPIPE);
-	if (sigpending(&pending) != 0 || sigprocmask(SIG_BLOCK, &broken_pipe, &before) != 0)
+	if (sigpending(&pending) != 0 ||
+	    sigprocmask(SIG_BLOCK, &broken_pipe, &before) != 0)
 		return;
 	/* By number: write(3) and sigtimedwait(3) are points of cancellation. */
 	if (syscall(SYS_write, 2, line, bytes) < 0 && errno == EPIPE &&

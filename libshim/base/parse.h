@@ -21,10 +21,10 @@ int gsh_parse_u64(const char *text, uint64_t *value);
  */
 int gsh_parse_size(const char *text, uint64_t *bytes);
 
-/* "25%", "12.5 %": millionths; 0 < share <= 100 %. */
+/* "25%", "12.5 %": millionths, finer digits are dropped; 0 < share <= 100 %. */
 int gsh_parse_ppm(const char *text, uint32_t *ppm);
 
-/* A share in percent without sign, "30" or "12.5": permille; 0 .. 100 %. */
+/* A share in percent without sign, "30" or "12.5": permille, finer dropped; 0 .. 100 %. */
 int gsh_parse_permille(const char *text, uint32_t *permille);
 
 /* A tenant's name: [a-z0-9][-._a-z0-9]{0,62}. */

@@ -132,7 +132,8 @@ int gsh_allocs_add(struct gsh_allocs *allocs, const struct gsh_alloc *alloc,
 	if (gsh_unlikely(2 * (shard->live + 1) > shard->capacity))
 		result = grow(shard);
 	if (result == 0) {
-		entry = &shard->entries[look_up(shard, alloc->class, alloc->handle, hash)];
+		entry = &shard->entries[look_up(shard, alloc->class, alloc->handle,
+						hash)];
 		if (gsh_unlikely(entry->handle)) {
 			*old = *entry;
 			result = -EEXIST;

@@ -20,7 +20,7 @@ enum gsh_alloc_class {
 	GSH_ALLOC_POINTER = 1, /* device address: linear, pitched, managed */
 	GSH_ALLOC_ARRAY,       /* CUarray */
 	GSH_ALLOC_MIPMAP,      /* CUmipmappedArray */
-	GSH_ALLOC_CONTEXT,     /* CUcontext: its configured charge, 0 bytes if there is none */
+	GSH_ALLOC_CONTEXT, /* CUcontext: its configured charge, 0 bytes if there is none */
 };
 
 struct gsh_alloc {

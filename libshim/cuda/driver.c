@@ -27,7 +27,7 @@ struct map {
 };
 
 static struct map maps[2];
-static uint32_t current;		/* atomic: 0 none, else 1 + index in maps */
+static uint32_t current;	       /* atomic: 0 none, else 1 + index in maps */
 static uintptr_t hooks[GSH_SYM_COUNT]; /* by row; constant before `current` is set */
 
 /* Where in gsh_driver the entry points of a row belong; a row may stand here twice. */

@@ -341,9 +341,13 @@ uint64_t gsh_graphs_trim(int row)
 	return trim(&graphs->devices[row], ordinal, &res);
 }
 
-bool gsh_graphs_busy(int row)
+void gsh_graphs_look(int row, struct gsh_activity *activity)
 {
 	struct gsh_graphs *graphs = graphs_if_any();
 
-	return graphs && gsh_load_relaxed(&graphs->devices[row].growth.under_way) > 0;
+	if (!graphs)
+		return;
+	gsh_lock(&graphs->devices[row].growth.lock);
+	gsh_growth_look(&graphs->devices[row].growth, activity);
+	gsh_unlock(&graphs->devices[row].growth.lock);
 }

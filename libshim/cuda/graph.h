@@ -96,6 +96,7 @@ void gsh_graph_launch_end(struct gsh_graph_launch *launch, bool launched);
 CUresult gsh_graph_trim(int ordinal, int row);
 /* Trims the device's. Returns how many bytes were refunded. */
 uint64_t gsh_graphs_trim(int row);
-bool gsh_graphs_busy(int row);
+/* Adds what goes on in the memory of the device's graphs. */
+void gsh_graphs_look(int row, struct gsh_activity *activity);
 
 #endif

@@ -70,6 +70,7 @@ bool gsh_growth_finish(struct gsh_growth *growth, const struct gsh_growth_call *
 	if (call->covered)
 		growth->covered -= call->need;
 	growth->calls--;
+	growth->finished++;
 	return call->alone && growth->calls == 0 && growth->begun == call->number;
 }
 
@@ -103,6 +104,12 @@ enum gsh_growth_verdict gsh_growth_correct(struct gsh_growth *growth, uint64_t r
 	}
 	mark_exported(growth);
 	return verdict;
+}
+
+void gsh_growth_look(const struct gsh_growth *growth, struct gsh_activity *activity)
+{
+	activity->steps += growth->begun + growth->finished;
+	activity->calls |= growth->begun != growth->finished;
 }
 
 void gsh_growth_export(struct gsh_growth *growth)

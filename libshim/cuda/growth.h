@@ -33,7 +33,8 @@ struct gsh_growth {
 	int32_t row;	    /* of the ledger; < 0: what it takes is not charged */
 	uint32_t kind;	    /* enum gpushim_kind */
 	uint32_t calls;	    /* under way, or asking the ledger */
-	uint64_t begun;	    /* calls that ever began */
+	uint64_t begun;	    /* calls that ever began, and */
+	uint64_t finished;  /* finished */
 	uint64_t charged;   /* in the ledger */
 	uint64_t under_way; /* sum of the needs of calls under way */
 	uint64_t covered;   /* part of under_way: of covered calls */
@@ -54,7 +55,16 @@ struct gsh_growth_call {
 CUresult gsh_growth_try(struct gsh_growth *growth, uint64_t need,
 			struct gsh_growth_call *call);
 
+/* What goes on: more is charged than is needed while calls or frees are not over. */
+struct gsh_activity {
+	uint64_t steps;	  /* calls begun and finished; another sum: something has changed */
+	bool calls;	  /* some are under way */
+	bool frees;	  /* some wait for their streams */
+};
+
 /* ---- under the lock ---- */
+
+void gsh_growth_look(const struct gsh_growth *growth, struct gsh_activity *activity);
 
 /* Begins a covered call. */
 void gsh_growth_cover(struct gsh_growth *growth, uint64_t need,

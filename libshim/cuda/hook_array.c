@@ -10,7 +10,7 @@
 static CUresult settle_array(struct gsh_claim *claim, CUresult res, const CUarray *array)
 {
 	return gsh_claim_settle(claim, res, GSH_ALLOC_ARRAY,
-				res == CUDA_SUCCESS ? (uintptr_t)*array : 0);
+				res == CUDA_SUCCESS && array ? (uintptr_t)*array : 0);
 }
 
 /* 0 where a pointer is missing: the driver says so. */
@@ -49,10 +49,9 @@ CUresult CUDAAPI cuArray3DCreate_v2(CUarray *pHandle,
 	CUresult res;
 
 	GSH_NEED(cuArray3DCreate_v2);
-	res = gsh_claim_reserve(&claim, GPUSHIM_KIND_ARRAY,
-				pHandle && pAllocateArray ?
-					gsh_array_bytes(pAllocateArray, 1) :
-					0);
+	res = gsh_claim_reserve(
+		&claim, GPUSHIM_KIND_ARRAY,
+		pHandle && pAllocateArray ? gsh_array_bytes(pAllocateArray, 1) : 0);
 	if (res != CUDA_SUCCESS)
 		return res;
 	res = gsh_driver.cuArray3DCreate_v2(pHandle, pAllocateArray);
@@ -108,25 +107,25 @@ CUresult CUDAAPI cuArray3DCreate(CUarray *pHandle,
 
 /* ---- mipmapped ---- */
 
-CUresult CUDAAPI cuMipmappedArrayCreate(CUmipmappedArray *pHandle,
-					const CUDA_ARRAY3D_DESCRIPTOR *pMipmappedArrayDesc,
-					unsigned int numMipmapLevels)
+CUresult CUDAAPI cuMipmappedArrayCreate(
+	CUmipmappedArray *pHandle, const CUDA_ARRAY3D_DESCRIPTOR *pMipmappedArrayDesc,
+	unsigned int numMipmapLevels)
 {
 	struct gsh_claim claim;
 	CUresult res;
 
 	GSH_NEED(cuMipmappedArrayCreate);
-	res = gsh_claim_reserve(&claim, GPUSHIM_KIND_ARRAY,
-				pHandle && pMipmappedArrayDesc ?
-					gsh_array_bytes(pMipmappedArrayDesc,
-							numMipmapLevels) :
-					0);
+	res = gsh_claim_reserve(
+		&claim, GPUSHIM_KIND_ARRAY,
+		pHandle && pMipmappedArrayDesc
+			? gsh_array_bytes(pMipmappedArrayDesc, numMipmapLevels)
+			: 0);
 	if (res != CUDA_SUCCESS)
 		return res;
 	res = gsh_driver.cuMipmappedArrayCreate(pHandle, pMipmappedArrayDesc,
 						numMipmapLevels);
 	return gsh_claim_settle(&claim, res, GSH_ALLOC_MIPMAP,
-				res == CUDA_SUCCESS ? (uintptr_t)*pHandle : 0);
+				res == CUDA_SUCCESS && pHandle ? (uintptr_t)*pHandle : 0);
 }
 
 /* ---- destroyed ---- */

@@ -117,8 +117,7 @@ static bool is_current(CUcontext ctx)
 	CUdevice ordinal;
 
 	return gsh_driver.call_cuCtxGetCurrent(&current) == CUDA_SUCCESS &&
-	       current == ctx &&
-	       gsh_driver.call_cuCtxGetDevice(&ordinal) == CUDA_SUCCESS;
+	       current == ctx && gsh_driver.call_cuCtxGetDevice(&ordinal) == CUDA_SUCCESS;
 }
 
 CUresult CUDAAPI cuCtxDetach(CUcontext ctx)
@@ -184,9 +183,9 @@ CUresult CUDAAPI cuDevicePrimaryCtxRetain(CUcontext *pctx, CUdevice dev)
 	GSH_NEED(cuDevicePrimaryCtxRetain);
 	if (gsh_enter() != GSH_MODE_ACTIVE) {
 		res = gsh_inactive();
-		return res != CUDA_SUCCESS ? res :
-					     gsh_driver.cuDevicePrimaryCtxRetain(pctx,
-										 dev);
+		return res != CUDA_SUCCESS
+			       ? res
+			       : gsh_driver.cuDevicePrimaryCtxRetain(pctx, dev);
 	}
 	lock = lock_of(dev);
 	if (!lock)

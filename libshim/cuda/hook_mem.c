@@ -25,7 +25,7 @@ CUresult CUDAAPI cuMemAlloc_v2(CUdeviceptr *dptr, size_t bytesize)
 		return res;
 	res = gsh_driver.cuMemAlloc_v2(dptr, bytesize);
 	return gsh_claim_settle(&claim, res, GSH_ALLOC_POINTER,
-				res == CUDA_SUCCESS ? *dptr : 0);
+				res == CUDA_SUCCESS && dptr ? *dptr : 0);
 }
 
 CUresult CUDAAPI cuMemAlloc(CUdeviceptr_v1 *dptr, unsigned int bytesize)
@@ -39,7 +39,7 @@ CUresult CUDAAPI cuMemAlloc(CUdeviceptr_v1 *dptr, unsigned int bytesize)
 		return res;
 	res = gsh_driver.cuMemAlloc(dptr, bytesize);
 	return gsh_claim_settle(&claim, res, GSH_ALLOC_POINTER,
-				res == CUDA_SUCCESS ? *dptr : 0);
+				res == CUDA_SUCCESS && dptr ? *dptr : 0);
 }
 
 CUresult CUDAAPI cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned int flags)
@@ -54,7 +54,7 @@ CUresult CUDAAPI cuMemAllocManaged(CUdeviceptr *dptr, size_t bytesize, unsigned 
 		return res;
 	res = gsh_driver.cuMemAllocManaged(dptr, bytesize, flags);
 	return gsh_claim_settle(&claim, res, GSH_ALLOC_POINTER,
-				res == CUDA_SUCCESS ? *dptr : 0);
+				res == CUDA_SUCCESS && dptr ? *dptr : 0);
 }
 
 /* ---- pitched ---- */
@@ -115,14 +115,14 @@ CUresult CUDAAPI cuMemAllocPitch_v2(CUdeviceptr *dptr, size_t *pPitch,
 	CUresult res;
 
 	GSH_NEED(cuMemAllocPitch_v2);
-	res = gsh_claim_reserve(&claim, GPUSHIM_KIND_LINEAR,
-				pitched_bytes(dptr && pPitch ? dptr : NULL, WidthInBytes,
-					      Height));
+	res = gsh_claim_reserve(
+		&claim, GPUSHIM_KIND_LINEAR,
+		pitched_bytes(dptr && pPitch ? dptr : NULL, WidthInBytes, Height));
 	if (res != CUDA_SUCCESS)
 		return res;
 	res = gsh_driver.cuMemAllocPitch_v2(dptr, pPitch, WidthInBytes, Height,
 					    ElementSizeBytes);
-	if (res != CUDA_SUCCESS)
+	if (res != CUDA_SUCCESS || !dptr || !pPitch)
 		return gsh_claim_settle(&claim, res, GSH_ALLOC_POINTER, 0);
 	return settle_pitched(&claim, *dptr, *pPitch, WidthInBytes, Height);
 }
@@ -135,14 +135,14 @@ CUresult CUDAAPI cuMemAllocPitch(CUdeviceptr_v1 *dptr, unsigned int *pPitch,
 	CUresult res;
 
 	GSH_NEED(cuMemAllocPitch);
-	res = gsh_claim_reserve(&claim, GPUSHIM_KIND_LINEAR,
-				pitched_bytes(dptr && pPitch ? dptr : NULL, WidthInBytes,
-					      Height));
+	res = gsh_claim_reserve(
+		&claim, GPUSHIM_KIND_LINEAR,
+		pitched_bytes(dptr && pPitch ? dptr : NULL, WidthInBytes, Height));
 	if (res != CUDA_SUCCESS)
 		return res;
 	res = gsh_driver.cuMemAllocPitch(dptr, pPitch, WidthInBytes, Height,
 					 ElementSizeBytes);
-	if (res != CUDA_SUCCESS)
+	if (res != CUDA_SUCCESS || !dptr || !pPitch)
 		return gsh_claim_settle(&claim, res, GSH_ALLOC_POINTER, 0);
 	return settle_pitched(&claim, *dptr, *pPitch, WidthInBytes, Height);
 }
@@ -167,7 +167,7 @@ static CUresult begin_free(struct freeing *freeing, uint64_t dptr)
 static CUresult end_free(struct freeing *freeing, CUresult res)
 {
 	if (gsh_unlikely(freeing->release.state == GSH_RELEASE_UNKNOWN)) {
-		gsh_pool_free_end(&freeing->pool, gsh_release_happened(res), 0);
+		gsh_pool_free_end(&freeing->pool, gsh_release_happened(res), 0, 0);
 		if (freeing->pool.known)
 			freeing->release.state = GSH_RELEASE_PASS;
 	}

@@ -19,7 +19,7 @@
 
 #define SONAME "libnvidia-ml.so.1"
 
-#define NVML(symbol, parameters)                                               \
+#define NVML(symbol, parameters)                                                       \
 	__attribute__((visibility("default"))) enum gsh_nvml_return symbol parameters; \
 	typedef enum gsh_nvml_return(*real_##symbol) parameters;
 #include "cuda/nvml.def"
@@ -35,9 +35,9 @@ void *gsh_nvml_substitute(const char *name, const void *address)
 		return NULL;
 #define NVML(symbol, parameters)                                        \
 	if (strcmp(name, #symbol) == 0)                                 \
-		return gsh_elf_find(SONAME, name) == (uintptr_t)address ? \
-			       (void *)(uintptr_t)symbol :              \
-			       NULL;
+		return gsh_elf_find(SONAME, name) == (uintptr_t)address \
+			       ? (void *)(uintptr_t)symbol              \
+			       : NULL;
 #include "cuda/nvml.def"
 	return NULL;
 }
@@ -103,17 +103,36 @@ static uint32_t device_index(struct nvmlDevice_st *device)
 	return real && real(device, &index) == GSH_NVML_SUCCESS ? index : UINT32_MAX;
 }
 
-/* Row of the device in the tenant's ledger, and what it really has in *memory; -1: there is
- * no account, or NVML does not say which device this is. */
+/* Whether CUDA has asked for the device: what it then said of the order of devices counts. */
+static bool is_known_to_cuda(int row)
+{
+	const uint32_t *rows = gsh_process->device_row;
+
+	for (size_t i = 0; i < sizeof(gsh_process->device_row) / sizeof(*rows); i++)
+		if (gsh_load_relaxed(&rows[i]) == (uint32_t)row + 1)
+			return true;
+	return false;
+}
+
+/*
+ * Row of the device in the tenant's ledger, and what it really has in *memory; -1: there is
+ * no account, or NVML does not say which device this is.
+ */
 static int tenant_row(struct nvmlDevice_st *device, struct gsh_nvml_memory *memory)
 {
+	struct gsh_tenant *tenant;
 	uint8_t uuid[16];
+	int row;
 
 	if (gsh_enter() != GSH_MODE_ACTIVE || !device_uuid(device, uuid) ||
 	    !device_memory(device, memory))
 		return -1;
-	return gsh_tenant_device(&gsh_process->tenant, uuid, memory->total,
-				 device_index(device));
+	tenant = &gsh_process->tenant;
+	row = gsh_tenant_device(tenant, uuid, memory->total, UINT32_MAX);
+	if (row >= 0 && !is_known_to_cuda(row))
+		row = gsh_tenant_device(tenant, uuid, memory->total,
+					device_index(device));
+	return row;
 }
 
 /* ---- memory ---- */
@@ -241,18 +260,18 @@ static enum gsh_nvml_return fill(int row, bool compute, unsigned *count, void *l
 }
 
 /* One function that lists processes. */
-#define LIST(symbol, type, compute)                                                    \
-	enum gsh_nvml_return symbol(struct nvmlDevice_st *device, unsigned *count,     \
-				    struct type *list)                                 \
-	{                                                                              \
-		real_##symbol real = REAL(symbol);                                     \
-		int row;                                                               \
-                                                                                       \
-		if (!real)                                                             \
-			return GSH_NVML_FUNCTION_NOT_FOUND;                            \
-		row = tenant_row(device, &(struct gsh_nvml_memory){ 0 });              \
-		return row < 0 ? real(device, count, list) :                           \
-				 fill(row, compute, count, list, sizeof(*list));       \
+#define LIST(symbol, type, compute)                                                \
+	enum gsh_nvml_return symbol(struct nvmlDevice_st *device, unsigned *count, \
+				    struct type *list)                             \
+	{                                                                          \
+		real_##symbol real = REAL(symbol);                                 \
+		int row;                                                           \
+                                                                                   \
+		if (!real)                                                         \
+			return GSH_NVML_FUNCTION_NOT_FOUND;                        \
+		row = tenant_row(device, &(struct gsh_nvml_memory){ 0 });          \
+		return row < 0 ? real(device, count, list)                         \
+			       : fill(row, compute, count, list, sizeof(*list));   \
 	}
 
 LIST(nvmlDeviceGetComputeRunningProcesses, gsh_nvml_process_v1, true)
@@ -268,8 +287,8 @@ LIST(nvmlDeviceGetMPSComputeRunningProcesses_v3, gsh_nvml_process, false)
 enum gsh_nvml_return nvmlDeviceGetRunningProcessDetailList(
 	struct nvmlDevice_st *device, struct gsh_nvml_process_details *details)
 {
-	real_nvmlDeviceGetRunningProcessDetailList real =
-		REAL(nvmlDeviceGetRunningProcessDetailList);
+	real_nvmlDeviceGetRunningProcessDetailList real = REAL(
+		nvmlDeviceGetRunningProcessDetailList);
 	int row;
 
 	if (!real)
@@ -279,7 +298,7 @@ enum gsh_nvml_return nvmlDeviceGetRunningProcessDetailList(
 	    details->version != GSH_NVML_VERSION(struct gsh_nvml_process_details, 1))
 		return real(device, details);
 	row = tenant_row(device, &(struct gsh_nvml_memory){ 0 });
-	return row < 0 ? real(device, details) :
-			 fill(row, details->mode == GSH_NVML_COMPUTE, &details->count,
+	return row < 0 ? real(device, details)
+		       : fill(row, details->mode == GSH_NVML_COMPUTE, &details->count,
 			      details->list, sizeof(*details->list));
 }

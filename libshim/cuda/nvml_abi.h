@@ -17,7 +17,7 @@ enum gsh_nvml_return {
 };
 
 enum {
-	GSH_NVML_UUID_BYTES = 96, /* of the text that nvmlDeviceGetUUID writes */
+	GSH_NVML_UUID_BYTES = 96,  /* of the text that nvmlDeviceGetUUID writes */
 	GSH_NVML_NO_INSTANCE = -1, /* where a device is not divided into instances */
 };
 

@@ -138,7 +138,7 @@ void gsh_pools_synchronised_context(uint64_t context);
 uint64_t gsh_pools_trim(int row);
 /* As the program says; handle: the pool's. */
 CUresult gsh_pool_trim_to(struct gsh_pool *pool, uint64_t handle, size_t keep_bytes);
-/* Whether allocations are under way for which more is charged than they may take. */
-bool gsh_pools_busy(int row);
+/* Adds what goes on in the pools of a device. */
+void gsh_pools_look(int row, struct gsh_activity *activity);
 
 #endif

@@ -242,21 +242,22 @@ uint64_t gsh_pools_trim(int row)
 	return refunded;
 }
 
-bool gsh_pools_busy(int row)
+void gsh_pools_look(int row, struct gsh_activity *activity)
 {
 	struct gsh_pools *pools = gsh_pool_table();
-	bool busy = false;
 	uint32_t used;
 
 	if (!pools)
-		return false;
+		return;
 	used = gsh_load_acquire(&pools->used);
-	for (uint32_t i = 0; i < used && !busy; i++) {
+	for (uint32_t i = 0; i < used; i++) {
 		struct gsh_pool *pool = gsh_pool_at(pools, i);
 
 		gsh_lock(&pool->growth.lock);
-		busy = pool->growth.row == row && pool->growth.under_way > 0;
+		if (pool->growth.row == row) {
+			gsh_growth_look(&pool->growth, activity);
+			activity->frees |= !gsh_space_settled(&pool->space);
+		}
 		gsh_unlock(&pool->growth.lock);
 	}
-	return busy;
 }

@@ -41,8 +41,8 @@ struct gsh_process *gsh_process_memory(void)
 	/* Pairs with the exchange below, as everywhere. */
 	struct gsh_process *process = gsh_load_acquire(&gsh_process), *fresh;
 
-	while (!process || (gsh_load_relaxed(&gsh_compare_pid) &&
-			    gsh_process_is_stale(process))) {
+	while (!process ||
+	       (gsh_load_relaxed(&gsh_compare_pid) && gsh_process_is_stale(process))) {
 		fresh = map_process();
 		if (!fresh) {
 			process = NULL;

@@ -38,8 +38,7 @@ void gsh_resolve_unknown(void)
  * knows only what the table's newest version means, so the driver is asked for that as well:
  * another answer is another function, with arguments that no hook knows.
  */
-static int row_by_rule(const char *base, const void *answer, int version,
-		       uint64_t flags)
+static int row_by_rule(const char *base, const void *answer, int version, uint64_t flags)
 {
 	void *at_table_version = NULL;
 

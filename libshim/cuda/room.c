@@ -9,7 +9,12 @@
 #include "cuda/pool.h"
 #include "cuda/share.h"
 
-enum { PATIENCE_NS = 10000000, REST_NS = 20000, CALLS_MAX = 1000 };
+enum {
+	CALLS_NS = 10000000, /* how long calls of others are waited for; they are short */
+	FREES_NS = 2000000,  /* and frees, which wait for what may be long */
+	REST_NS = 20000,
+	CALLS_MAX = 1000,
+};
 
 /* Other threads may be capturing: calls of ours must not break that off. */
 static uint64_t trim(int row)
@@ -25,9 +30,26 @@ static uint64_t trim(int row)
 	return bytes;
 }
 
-static bool somebody_busy(int row)
+/* Nothing could be given back. Whether others may do so soon, or have done so since. */
+static bool wait_for_others(struct gsh_room *room, int row)
 {
-	return gsh_pools_busy(row) || gsh_graphs_busy(row);
+	struct gsh_activity activity = { 0 };
+	uint64_t now_ns = gsh_clock_now_ns(), waited_ns;
+	bool changed;
+
+	gsh_pools_look(row, &activity);
+	gsh_graphs_look(row, &activity);
+	changed = room->steps != activity.steps;
+	room->steps = activity.steps;
+	if (room->since_ns == 0)
+		room->since_ns = now_ns;
+	waited_ns = now_ns - room->since_ns;
+	if (waited_ns >= CALLS_NS)
+		return false;
+	if (!activity.calls && !(activity.frees && waited_ns < FREES_NS))
+		return changed;
+	gsh_clock_sleep_ns(REST_NS);
+	return true;
 }
 
 bool gsh_room_make(struct gsh_room *room, int row)
@@ -36,19 +58,9 @@ bool gsh_room_make(struct gsh_room *room, int row)
 	bool made = gsh_share_settle(row);
 
 	if (gsh_load_acquire(&gsh_process->pools) ||
-	    gsh_load_acquire(&gsh_process->graphs)) {
-		made |= trim(row) > 0;
-		if (!made && somebody_busy(row)) {
-			uint64_t now_ns = gsh_clock_now_ns();
-
-			if (room->calls == 0)
-				room->since_ns = now_ns;
-			made = now_ns - room->since_ns < PATIENCE_NS;
-			if (made)
-				gsh_clock_sleep_ns(REST_NS);
-		}
-	}
+	    gsh_load_acquire(&gsh_process->graphs))
+		made = trim(row) > 0 || made || wait_for_others(room, row);
 	errno = kept;
-	/* Who makes room for others only does not go on for ever. */
+	/* Who only makes room that others take does not go on for ever. */
 	return made && room->calls++ < CALLS_MAX;
 }

@@ -18,14 +18,15 @@
 #include <stdint.h>
 
 struct gsh_room {
-	uint64_t since_ns; /* of the first call */
+	uint64_t since_ns; /* of the first call that found nothing to give back; 0: none yet */
+	uint64_t steps;	   /* as in struct gsh_activity, then */
 	uint32_t calls;
 };
 
 /*
- * True: something was given back, or calls of other threads are under way for which more is
- * charged than they may need; trying again is worth it. False: nothing more can be done,
- * at the latest after some milliseconds. Calls the driver only where there are pools or
+ * True: something was given back, or other threads are about to: calls for which more is
+ * charged than they may need, frees that wait for their stream. Trying again is worth it.
+ * False: nothing more can be done, or some milliseconds have passed. Calls the driver only where there are pools or
  * graphs with memory. Keeps errno.
  */
 bool gsh_room_make(struct gsh_room *room, int row);

@@ -6,11 +6,13 @@
 #include "cuda/pages.h"
 
 struct gsh_share {
-	struct gsh_lock lock; /* guards marking an allocation as exported */
+	struct gsh_lock lock; /* guards marking an allocation as exported, and opened */
 	/* Freed while somebody had imports: bytes by row and kind. Atomic. */
 	uint64_t parked[GPUSHIM_DEVICES_MAX][GPUSHIM_KINDS_MAX];
 	/* By address: exported as a descriptor, which may be anywhere for ever. */
 	struct gsh_allocs described;
+	/* By address: opened with cuIpcOpenMemHandle; bytes: times; row as if it were signed. */
+	struct gsh_allocs opened;
 };
 
 static struct gsh_share *share_if_any(void)
@@ -113,4 +115,39 @@ void gsh_share_import(int row, int32_t count)
 		if (row >= 0)
 			gsh_share_import(row, count);
 	}
+}
+
+void gsh_share_opened(uint64_t address, int row)
+{
+	struct gsh_share *shared = share();
+	struct gsh_alloc entry = { .handle = address,
+				   .bytes = 1,
+				   .class = GSH_ALLOC_POINTER,
+				   .row = (uint16_t)row };
+	struct gsh_alloc old;
+
+	if (!shared || !address)
+		return;
+	gsh_lock(&shared->lock);
+	if (gsh_allocs_take(&shared->opened, GSH_ALLOC_POINTER, address, &old))
+		entry.bytes += old.bytes;
+	gsh_allocs_add(&shared->opened, &entry, &old);
+	gsh_unlock(&shared->lock);
+}
+
+void gsh_share_closed(uint64_t address)
+{
+	struct gsh_share *shared = share_if_any();
+	struct gsh_alloc entry, old;
+	bool known;
+
+	if (!shared)
+		return;
+	gsh_lock(&shared->lock);
+	known = gsh_allocs_take(&shared->opened, GSH_ALLOC_POINTER, address, &entry);
+	if (known && --entry.bytes > 0)
+		gsh_allocs_add(&shared->opened, &entry, &old);
+	gsh_unlock(&shared->lock);
+	if (known)
+		gsh_share_import((int16_t)entry.row, -1);
 }

@@ -39,4 +39,8 @@ enum { GSH_SHARE_ALL = -1 };
 
 void gsh_share_import(int row, int32_t count);
 
+/* cuIpcOpenMemHandle has returned an address, counted on row; and it was closed. */
+void gsh_share_opened(uint64_t address, int row);
+void gsh_share_closed(uint64_t address);
+
 #endif

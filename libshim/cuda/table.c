@@ -27,14 +27,14 @@ static const struct names names = {
 };
 
 static const struct row {
-	uint16_t name;	      /* offset in names */
-	uint16_t since;	      /* first CUDA version */
-	uint8_t base_length;  /* the base is the symbol's beginning */
-	uint8_t is_twin;      /* of the per-thread default stream */
+	uint16_t name;	     /* offset in names */
+	uint16_t since;	     /* first CUDA version */
+	uint8_t base_length; /* the base is the symbol's beginning */
+	uint8_t is_twin;     /* of the per-thread default stream */
 	uint8_t is_hooked;
 } rows[] = {
-#define ROW(symbol, base, since, flavour, hooked)                                 \
-	{ offsetof(struct names, symbol), since, sizeof(#base) - 1,               \
+#define ROW(symbol, base, since, flavour, hooked)                   \
+	{ offsetof(struct names, symbol), since, sizeof(#base) - 1, \
 	  sizeof(#flavour) > 1, hooked },
 #define HOOK(symbol, base, since, flavour, family) ROW(symbol, base, since, flavour, 1)
 #define SKIP(symbol, base, since, flavour, reason) ROW(symbol, base, since, flavour, 0)

@@ -11,7 +11,7 @@ struct gsh_vmm_memory {
 	uint32_t references, mappings;
 	uint32_t calls; /* under way: it is not gone while there are any */
 	uint32_t bound; /* mappings in the space of this handle */
-	int16_t row;
+	uint16_t row;
 	bool exported, imported;
 };
 
@@ -21,11 +21,10 @@ struct gsh_vmm_mapping {
 	struct gsh_vmm_range range;
 };
 
-/* What is to be done about memory that has gone, when the lock is free. */
+/* By row, what has gone: refunded when the lock is free. */
 struct gone {
-	uint64_t bytes;
-	int row;
-	bool refund, imported;
+	uint64_t bytes[GPUSHIM_DEVICES_MAX];
+	int32_t imports[GPUSHIM_DEVICES_MAX];
 };
 
 static struct gsh_vmm *vmm_if_any(void)
@@ -40,18 +39,20 @@ static uint32_t hash(uint64_t a)
 	       (GSH_VMM_BUCKETS - 1);
 }
 
-static struct gsh_vmm_mapping **mapping_bucket(struct gsh_vmm *vmm,
-					       const struct gsh_vmm_range *range)
+static void refund(const struct gone *gone)
 {
-	return &vmm->mappings[hash(range->start + range->space * 31 +
-				   (uint64_t)(uint32_t)range->device * 17)];
+	for (int row = 0; row < (int)GPUSHIM_DEVICES_MAX; row++) {
+		gsh_charge_refund(row, GPUSHIM_KIND_VMM, gone->bytes[row]);
+		if (gone->imports[row])
+			gsh_share_import(row, -gone->imports[row]);
+	}
 }
 
 /* ---- under the lock ---- */
 
 /*
- * The memory of a handle: the one that has references, since a handle whose memory lives by
- * its mappings alone may have been given out again. mapped: that one will do, too.
+ * The memory of a handle: that which has references, since a handle whose memory lives by
+ * its mappings alone may have been given out again. mapped: then the other will do.
  */
 static struct gsh_vmm_memory *find(struct gsh_vmm *vmm, uint64_t handle, bool mapped)
 {
@@ -68,6 +69,14 @@ static struct gsh_vmm_memory *find(struct gsh_vmm *vmm, uint64_t handle, bool ma
 	return second;
 }
 
+static void link_memory(struct gsh_vmm *vmm, struct gsh_vmm_memory *memory)
+{
+	struct gsh_vmm_memory **bucket = &vmm->memories[hash(memory->handle)];
+
+	memory->next = *bucket;
+	*bucket = memory;
+}
+
 static void unlink_memory(struct gsh_vmm *vmm, struct gsh_vmm_memory *memory)
 {
 	struct gsh_vmm_memory **at = &vmm->memories[hash(memory->handle)];
@@ -77,9 +86,26 @@ static void unlink_memory(struct gsh_vmm *vmm, struct gsh_vmm_memory *memory)
 	*at = memory->next;
 }
 
+static struct gsh_vmm_mapping **bucket_of(struct gsh_vmm *vmm, uint64_t space,
+					  int32_t device, uint64_t start)
+{
+	return &vmm->mappings[hash(start + space * 31 + (uint64_t)(uint32_t)device * 17)];
+}
+
+static struct gsh_vmm_mapping **link_of(struct gsh_vmm *vmm, uint64_t space,
+					int32_t device, uint64_t start)
+{
+	struct gsh_vmm_mapping **at = bucket_of(vmm, space, device, start);
+
+	while (*at && ((*at)->range.start != start || (*at)->range.space != space ||
+		       (*at)->range.device != device))
+		at = &(*at)->next;
+	return at;
+}
+
 static void drop_bound(struct gsh_vmm *vmm, uint64_t space, struct gone *gone);
 
-/* A call is over, or a mapping gone: the memory too, if that was the last. */
+/* A call is over, or a mapping gone: the memory too, if nothing else is left of it. */
 static void settle(struct gsh_vmm *vmm, struct gsh_vmm_memory *memory, struct gone *gone)
 {
 	if (memory->references > 0 || memory->mappings > 0 || memory->calls > 0)
@@ -87,10 +113,330 @@ static void settle(struct gsh_vmm *vmm, struct gsh_vmm_memory *memory, struct go
 	unlink_memory(vmm, memory);
 	if (memory->bound > 0)
 		drop_bound(vmm, memory->handle, gone);
-	/* Several may go in one call, all of the rows that they lie on. */
-	gone[memory->row].imported |= memory->imported;
+	gone->imports[memory->row] += memory->imported;
 	if (!memory->exported)
-		gone[memory->row].bytes += memory->bytes;
-	gone[memory->row].row = memory->row;
+		gone->bytes[memory->row] += memory->bytes;
 	gsh_pieces_give(&vmm->memory_pieces, memory);
+}
+
+/* A multicast object has gone, and with it what was bound to it. */
+static void drop_bound(struct gsh_vmm *vmm, uint64_t space, struct gone *gone)
+{
+	for (uint32_t i = 0; i < GSH_VMM_BUCKETS; i++) {
+		struct gsh_vmm_mapping **at = &vmm->mappings[i];
+
+		while (*at) {
+			struct gsh_vmm_mapping *mapping = *at;
+
+			if (mapping->range.space != space) {
+				at = &mapping->next;
+				continue;
+			}
+			*at = mapping->next;
+			mapping->memory->mappings--;
+			settle(vmm, mapping->memory, gone);
+			gsh_pieces_give(&vmm->mapping_pieces, mapping);
+		}
+	}
+}
+
+static void count_bound(struct gsh_vmm *vmm, uint64_t space, bool more)
+{
+	struct gsh_vmm_memory *team = space ? find(vmm, space, true) : NULL;
+
+	if (team && more)
+		team->bound++;
+	else if (team && team->bound > 0)
+		team->bound--;
+}
+
+/* ---- handles ---- */
+
+struct gsh_vmm_memory *gsh_vmm_prepare(void)
+{
+	struct gsh_vmm *vmm = gsh_pages_once((void **)&gsh_process->vmm, sizeof(*vmm));
+	struct gsh_vmm_memory *memory;
+
+	if (!vmm)
+		return NULL;
+	gsh_lock(&vmm->lock);
+	memory = gsh_pieces_take(&vmm->memory_pieces, sizeof(*memory));
+	gsh_unlock(&vmm->lock);
+	return memory;
+}
+
+void gsh_vmm_not_made(struct gsh_vmm_memory *memory)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+
+	gsh_lock(&vmm->lock);
+	gsh_pieces_give(&vmm->memory_pieces, memory);
+	gsh_unlock(&vmm->lock);
+}
+
+void gsh_vmm_made(struct gsh_vmm_memory *memory, uint64_t handle, int row, uint64_t bytes)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+
+	gsh_lock(&vmm->lock);
+	memory->handle = handle;
+	memory->row = (uint16_t)row;
+	memory->bytes = bytes;
+	memory->references = 1;
+	link_memory(vmm, memory);
+	gsh_unlock(&vmm->lock);
+}
+
+bool gsh_vmm_referenced(struct gsh_vmm_memory *fresh, uint64_t handle, int row)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	struct gsh_vmm_memory *known;
+
+	gsh_lock(&vmm->lock);
+	known = find(vmm, handle, true);
+	if (known) {
+		known->references++;
+		gsh_pieces_give(&vmm->memory_pieces, fresh);
+	} else {
+		fresh->handle = handle;
+		fresh->row = (uint16_t)row;
+		fresh->references = 1;
+		fresh->imported = true;
+		link_memory(vmm, fresh);
+	}
+	gsh_unlock(&vmm->lock);
+	return known;
+}
+
+bool gsh_vmm_retained(uint64_t handle)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	struct gsh_vmm_memory *known;
+
+	if (!vmm)
+		return false;
+	gsh_lock(&vmm->lock);
+	known = find(vmm, handle, true);
+	if (known)
+		known->references++;
+	gsh_unlock(&vmm->lock);
+	return known;
+}
+
+struct gsh_vmm_memory *gsh_vmm_release_begin(uint64_t handle)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	struct gsh_vmm_memory *memory;
+
+	if (!vmm)
+		return NULL;
+	gsh_lock(&vmm->lock);
+	memory = find(vmm, handle, false);
+	if (memory) {
+		memory->references--;
+		memory->calls++;
+	}
+	gsh_unlock(&vmm->lock);
+	return memory;
+}
+
+void gsh_vmm_release_end(struct gsh_vmm_memory *memory, bool gone)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	struct gone all = { { 0 }, { 0 } };
+
+	if (!memory)
+		return;
+	gsh_lock(&vmm->lock);
+	memory->calls--;
+	if (!gone)
+		memory->references++;
+	settle(vmm, memory, &all);
+	gsh_unlock(&vmm->lock);
+	refund(&all);
+}
+
+/* ---- exports ---- */
+
+struct gsh_vmm_memory *gsh_vmm_export_begin(uint64_t handle)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	struct gsh_vmm_memory *memory;
+
+	if (!vmm)
+		return NULL;
+	gsh_lock(&vmm->lock);
+	memory = find(vmm, handle, false);
+	if (memory)
+		memory->calls++;
+	gsh_unlock(&vmm->lock);
+	return memory;
+}
+
+struct gsh_vmm_memory *gsh_vmm_export_mapped_begin(uint64_t address)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	struct gsh_vmm_memory *memory = NULL;
+
+	if (!vmm)
+		return NULL;
+	gsh_lock(&vmm->lock);
+	for (uint32_t i = 0; i < GSH_VMM_BUCKETS && !memory; i++)
+		for (struct gsh_vmm_mapping *m = vmm->mappings[i]; m; m = m->next)
+			if (m->range.space == 0 &&
+			    address - m->range.start < m->range.bytes)
+				memory = m->memory;
+	if (memory)
+		memory->calls++;
+	gsh_unlock(&vmm->lock);
+	return memory;
+}
+
+void gsh_vmm_export_end(struct gsh_vmm_memory *memory, bool exported)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	struct gone all = { { 0 }, { 0 } };
+
+	if (!memory)
+		return;
+	gsh_lock(&vmm->lock);
+	if (exported && !memory->exported) {
+		memory->exported = true;
+		gsh_ledger_export(&gsh_process->tenant.ledger, memory->row,
+				  (int64_t)memory->bytes);
+	}
+	memory->calls--;
+	settle(vmm, memory, &all);
+	gsh_unlock(&vmm->lock);
+	refund(&all);
+}
+
+/* ---- mappings ---- */
+
+bool gsh_vmm_map_begin(uint64_t handle, struct gsh_vmm_mapping **mapping)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	struct gsh_vmm_memory *memory;
+
+	*mapping = NULL;
+	if (!vmm)
+		return true;
+	gsh_lock(&vmm->lock);
+	memory = find(vmm, handle, false);
+	if (memory)
+		*mapping = gsh_pieces_take(&vmm->mapping_pieces, sizeof(**mapping));
+	if (*mapping) {
+		(*mapping)->memory = memory;
+		memory->mappings++;
+		memory->calls++;
+	}
+	gsh_unlock(&vmm->lock);
+	return *mapping || !memory;
+}
+
+void gsh_vmm_map_end(struct gsh_vmm_mapping *mapping, const struct gsh_vmm_range *range,
+		     bool mapped)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	struct gsh_vmm_mapping **bucket;
+	struct gone all = { { 0 }, { 0 } };
+
+	if (!mapping)
+		return;
+	gsh_lock(&vmm->lock);
+	mapping->memory->calls--;
+	if (mapped) {
+		mapping->range = *range;
+		bucket = bucket_of(vmm, range->space, range->device, range->start);
+		mapping->next = *bucket;
+		*bucket = mapping;
+		count_bound(vmm, range->space, true);
+	} else {
+		mapping->memory->mappings--;
+		settle(vmm, mapping->memory, &all);
+		gsh_pieces_give(&vmm->mapping_pieces, mapping);
+	}
+	gsh_unlock(&vmm->lock);
+	refund(&all);
+}
+
+static void take_mapping(struct gsh_vmm *vmm, struct gsh_vmm_mapping **at,
+			 struct gsh_vmm_mapping **list)
+{
+	struct gsh_vmm_mapping *mapping = *at;
+
+	*at = mapping->next;
+	mapping->memory->mappings--;
+	mapping->memory->calls++;
+	count_bound(vmm, mapping->range.space, false);
+	mapping->next = *list;
+	*list = mapping;
+}
+
+/* Those that begin inside the range, wherever: some in it are not known. */
+static void take_all_within(struct gsh_vmm *vmm, const struct gsh_vmm_range *range,
+			    struct gsh_vmm_mapping **list)
+{
+	for (uint32_t i = 0; i < GSH_VMM_BUCKETS; i++) {
+		struct gsh_vmm_mapping **at = &vmm->mappings[i];
+
+		while (*at)
+			if ((*at)->range.space == range->space &&
+			    (*at)->range.device == range->device &&
+			    (*at)->range.start - range->start < range->bytes)
+				take_mapping(vmm, at, list);
+			else
+				at = &(*at)->next;
+	}
+}
+
+struct gsh_vmm_mapping *gsh_vmm_unmap_begin(const struct gsh_vmm_range *range)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	struct gsh_vmm_mapping *list = NULL, **at;
+	uint64_t done = 0;
+
+	if (!vmm)
+		return NULL;
+	gsh_lock(&vmm->lock);
+	while (done < range->bytes) {
+		at = link_of(vmm, range->space, range->device, range->start + done);
+		if (!*at || (*at)->range.bytes > range->bytes - done)
+			break;
+		done += (*at)->range.bytes;
+		take_mapping(vmm, at, &list);
+	}
+	if (done < range->bytes)
+		take_all_within(vmm, range, &list);
+	gsh_unlock(&vmm->lock);
+	return list;
+}
+
+void gsh_vmm_unmap_end(struct gsh_vmm_mapping *list, bool gone)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	struct gone all = { { 0 }, { 0 } };
+
+	if (!list)
+		return;
+	gsh_lock(&vmm->lock);
+	while (list) {
+		struct gsh_vmm_mapping *mapping = list, **bucket;
+
+		list = mapping->next;
+		mapping->memory->calls--;
+		if (gone) {
+			settle(vmm, mapping->memory, &all);
+			gsh_pieces_give(&vmm->mapping_pieces, mapping);
+			continue;
+		}
+		mapping->memory->mappings++;
+		count_bound(vmm, mapping->range.space, true);
+		bucket = bucket_of(vmm, mapping->range.space, mapping->range.device,
+				   mapping->range.start);
+		mapping->next = *bucket;
+		*bucket = mapping;
+	}
+	gsh_unlock(&vmm->lock);
+	refund(&all);
 }

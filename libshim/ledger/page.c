@@ -53,13 +53,17 @@ bool gsh_policy_limits_valid(const struct gpushim_policy_limits *limits)
 
 /* ---- taking limits from a page that somebody may be writing ---- */
 
+/*
+ * Each word pairs with the writer's release store of it: who reads a word of the next limits
+ * sees, when it loads the page's generation again, at least that of the limits before them.
+ */
 static void copy_limits(struct gpushim_policy_limits *to,
 			const struct gpushim_policy_limits *from)
 {
 	const any_word *words = (const any_word *)from;
 
 	for (size_t i = 0; i < sizeof(*to) / sizeof(*words); i++) {
-		uint64_t word = gsh_load_relaxed(&words[i]);
+		uint64_t word = gsh_load_acquire(&words[i]);
 
 		memcpy((char *)to + i * sizeof(word), &word, sizeof(word));
 	}
@@ -77,8 +81,6 @@ static enum take take_limits(struct gsh_page *page, struct gpushim_policy_limits
 		if (generation == page->seen)
 			return TAKE_NOTHING;
 		copy_limits(&copy, &shared->limits[generation & 1]);
-		/* Pairs with the writer's fence between a generation and the next copy. */
-		gsh_fence_acquire();
 		if (gsh_load_relaxed(&shared->generation) != generation)
 			continue;
 		gsh_store_relaxed(&page->seen, generation);

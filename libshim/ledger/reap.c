@@ -184,7 +184,7 @@ static void withdraw_for(struct scan *scan, uint32_t slot)
 		for (uint32_t device = 0; device < GPUSHIM_DEVICES_MAX; device++)
 			gsh_store_relaxed(
 				&gsh_ledger_cell(scan->ledger, device, slot)->pending, 0);
-		scan->reaped.slots++;
+		scan->reaped.withdrew = true;
 	}
 	gsh_slot_unlock_process(fd, slot);
 }

@@ -77,7 +77,7 @@ static bool makes_room(struct request *request)
 	struct gsh_reaped reaped = gsh_reap(request->ledger, request->device);
 	uint64_t now_ns;
 
-	if (reaped.slots > 0)
+	if (reaped.slots > 0 || reaped.withdrew)
 		return true;
 	if (reaped.others_clear) {
 		now_ns = gsh_clock_now_ns();

@@ -79,6 +79,7 @@ int gsh_slot_claim(struct gsh_ledger *ledger, struct gsh_reason *why);
 
 struct gsh_reaped {
 	uint32_t slots;	   /* from which something was taken */
+	bool withdrew;	   /* what somebody was about to have when he died */
 	bool others_clear; /* somebody else was clearing a slot, and may not be done */
 };
 

@@ -25,7 +25,7 @@
  * suspended job, a frozen container) and goes on, the clock has gone further than anybody
  * could have come: only the waiter's own looks say that time was there to be used.
  */
-#define LOOK_US	    ((uint32_t)(GSH_QUOTA_PATIENCE_NS / 1000 / 32))
+#define LOOK_US ((uint32_t)(GSH_QUOTA_PATIENCE_NS / 1000 / 32))
 #define PATIENCE_US ((uint32_t)(GSH_QUOTA_PATIENCE_NS / 1000))
 
 static uint64_t add_saturated(uint64_t a, uint64_t b)
@@ -109,7 +109,7 @@ static uint32_t awake_us(struct gsh_quota_try *attempt, uint64_t now_ns)
 	if (attempt->looked_ns == 0 || us > LOOK_US)
 		attempt->looked_ns = now_ns;
 	else
-		attempt->looked_ns += us * 1000; /* what is left counts at the next look */
+		attempt->looked_ns += us * 1000; /* the rest counts next time */
 	return us < LOOK_US ? (uint32_t)us : LOOK_US;
 }
 
@@ -194,10 +194,11 @@ static uint64_t charged_at_least(const struct gsh_quota *quota,
 		struct gpushim_ledger_cell *cell = &quota->cells[i];
 		uint64_t charged = gsh_load_seq_cst(&cell->charged);
 		uint64_t pending = gsh_load_seq_cst(&cell->pending);
+		const struct gsh_quota_stall *stall = stall_of(attempt, i);
 
 		if ((uint32_t)gsh_load_seq_cst(&cell->sequence) != sequences[i])
 			continue;
-		if (none_trusted || is_stuck(stall_of(attempt, i)))
+		if (none_trusted || (is_stuck(stall) && moves_of(cell) == stall->moves))
 			sum = add_saturated(sum, add_saturated(charged, pending));
 		else if (charged > pending)
 			sum = add_saturated(sum, charged - pending);
@@ -206,9 +207,9 @@ static uint64_t charged_at_least(const struct gsh_quota *quota,
 }
 
 /* Denied or again, after it did not fit. Not inlined: half a page of stack. */
-__attribute__((noinline)) static enum gsh_quota_verdict
-judge(const struct gsh_quota *quota, uint64_t bytes, uint64_t limit_bytes, uint64_t now_ns,
-      struct gsh_quota_try *attempt)
+__attribute__((noinline)) static enum gsh_quota_verdict judge(
+	const struct gsh_quota *quota, uint64_t bytes, uint64_t limit_bytes,
+	uint64_t now_ns, struct gsh_quota_try *attempt)
 {
 	bool none_trusted = track_stalls(quota, now_ns, attempt);
 	uint64_t charged = charged_at_least(quota, attempt, none_trusted);

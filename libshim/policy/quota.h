@@ -11,7 +11,8 @@
  *     use);
  *   - a reservation is denied only if at some instant during the call(s) the charges of
  *     others and itself, without it, left no room for it, or if somebody else's reservation
- *     has been in progress without moving for GSH_QUOTA_PATIENCE_NS and would leave none;
+ *     has been in progress without moving for GSH_QUOTA_PATIENCE_NS and would leave none
+ *     (it counts even if it was stopped with its charge made and its pending not yet gone);
  *   - nobody waits for somebody who waits for him: nothing is left pending between calls, and
  *     callers that rest for different times get through one after another.
  */
@@ -60,10 +61,12 @@ struct gsh_quota_stall {
 	uint32_t waited_us; /* since then, while the waiter himself was awake */
 };
 
-/* One reservation, over the calls that it takes. All zero before the first; small, because
- * each allocation clears one. */
+/*
+ * One reservation, over the calls that it takes. All zero before the first; small, because
+ * each allocation clears one.
+ */
 struct gsh_quota_try {
-	uint64_t used_bytes; /* sum of charges seen at the verdict, those granted included */
+	uint64_t used_bytes; /* charges seen at the verdict, those granted included */
 	uint64_t looked_ns;  /* when others last stood in the way */
 	uint32_t calls;
 	struct gsh_quota_stall stalls[GSH_QUOTA_STALLS_MAX];
