@@ -92,7 +92,7 @@ int main(int argc, char **argv)
 			snapshot ? gpushim_reader_reason() : "out of memory");
 		goto out;
 	}
-	printf("tenant %s: %" PRIu32 " processes\n", snapshot->tenant,
+	printf("tenant %s, processes: %" PRIu32 "\n", snapshot->tenant,
 	       snapshot->processes_count);
 	if (snapshot->has_policy && snapshot->policy.flags & GPUSHIM_POLICY_CLOSED)
 		printf("closed: %s\n", snapshot->policy.reason);

@@ -129,16 +129,16 @@ static void add_with_slices(const struct nvml *nvml, nvml_device handle,
 		add(nvml, handle, devices);
 }
 
-static int list(const struct nvml *nvml, struct gsh_devices *devices, struct gsh_reason *why)
+static int list(const struct nvml *nvml, struct gsh_devices *devices,
+		struct gsh_reason *why)
 {
 	int result = nvml->init();
 	nvml_device handle;
 	unsigned count = 0;
 
 	if (result != NVML_SUCCESS) {
-		gsh_reason_set(why, "NVML does not start",
-			       nvml->error ? ": " : "", nvml->error ? nvml->error(result) : "",
-			       NULL);
+		gsh_reason_set(why, "NVML does not start", nvml->error ? ": " : "",
+			       nvml->error ? nvml->error(result) : "", NULL);
 		return -EIO;
 	}
 	if (nvml->driver)
@@ -160,7 +160,9 @@ int gsh_devices_list(struct gsh_devices *devices, struct gsh_reason *why)
 
 	memset(devices, 0, sizeof(*devices));
 	if (!library) {
-		gsh_reason_set(why, "there is no NVML (libnvidia-ml.so.1) on this machine", NULL);
+		gsh_reason_set(why,
+			       "there is no NVML (libnvidia-ml.so.1) on this machine",
+			       NULL);
 		return -ENOENT;
 	}
 	if (dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 && map && map->l_name)

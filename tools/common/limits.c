@@ -41,14 +41,14 @@ static void refuse_at(const struct gsh_limits_file *file, const char *pointer,
 	vsnprintf(sentence, sizeof(sentence), format, args);
 	gsh_locate_place(file->text, file->bytes, offset, &line, &column);
 	/* A pointer can be longer than a message; the sentence is what matters. */
-	snprintf(error->text, sizeof(error->text), "%.240s:%u:%u: %.200s%s%s", file->path, line,
-		 column, pointer, *pointer ? ": " : "", sentence);
+	snprintf(error->text, sizeof(error->text), "%.240s:%u:%u: %.200s%s%s", file->path,
+		 line, column, pointer, *pointer ? ": " : "", sentence);
 	tame(error->text);
 }
 
 int gsh_limits_refuse_at(const struct gsh_limits_file *file, const char *pointer,
-			 size_t offset, struct gsh_limits_error *error, const char *format,
-			 ...)
+			 size_t offset, struct gsh_limits_error *error,
+			 const char *format, ...)
 {
 	va_list args;
 
@@ -121,8 +121,8 @@ struct gsh_limits_file *gsh_limits_parse(const char *text, size_t bytes, const c
 		goto refused;
 	}
 	if (gsh_locate_check(file->text, bytes, fault) < 0) {
-		gsh_limits_refuse_at(file, fault->pointer.text, fault->offset, error, "%s",
-				     fault->text);
+		gsh_limits_refuse_at(file, fault->pointer.text, fault->offset, error,
+				     "%s", fault->text);
 		goto refused;
 	}
 	if (gsh_limits_read_text(file, error) < 0)
@@ -252,10 +252,11 @@ int gsh_limits_of(const struct gsh_limits_file *file, const char *tenant,
 	const struct gsh_limits_tenant *entry = NULL;
 
 	if (strcmp(tenant, "*") != 0 && !gsh_parse_is_tenant(tenant)) {
-		snprintf(error->text, sizeof(error->text),
-			 "'%.80s' cannot be a tenant's name: 1 to 63 of a-z, 0-9, '-', '.' "
-			 "and '_', the first a letter or a digit",
-			 tenant);
+		snprintf(
+			error->text, sizeof(error->text),
+			"'%.80s' cannot be a tenant's name: 1 to 63 of a-z, 0-9, '-', '.' "
+			"and '_', the first a letter or a digit",
+			tenant);
 		tame(error->text);
 		return -ENOENT;
 	}
@@ -263,16 +264,17 @@ int gsh_limits_of(const struct gsh_limits_file *file, const char *tenant,
 	if (!entry)
 		entry = gsh_limits_entry(file, "*");
 	if (!entry) {
-		snprintf(error->text, sizeof(error->text),
-			 "%.240s: tenant '%s' is not listed and there is no template \"*\"",
-			 file->path, tenant);
+		snprintf(
+			error->text, sizeof(error->text),
+			"%.240s: tenant '%s' is not listed and there is no template \"*\"",
+			file->path, tenant);
 		tame(error->text);
 		return -ENOENT;
 	}
 	*limits = entry->limits;
 	snprintf(limits->tenant, sizeof(limits->tenant), "%s", tenant);
-	snprintf(limits->source, sizeof(limits->source), "%.110s, /tenants/%s", file->path,
-		 entry->name);
+	snprintf(limits->source, sizeof(limits->source), "%.110s, /tenants/%s",
+		 file->path, entry->name);
 	tame(limits->source);
 	return 0;
 }

@@ -56,8 +56,9 @@ struct gsh_limits_device {
  * (count 0: only what holds on any device is checked). Templated tenants that are already
  * there are given by name; "*" itself claims nothing. 0, or -EDQUOT with *error.
  */
-int gsh_limits_fit(const struct gsh_limits_file *file, const struct gsh_limits_device *devices,
-		   size_t count, const char *const *templated, size_t templated_count,
+int gsh_limits_fit(const struct gsh_limits_file *file,
+		   const struct gsh_limits_device *devices, size_t count,
+		   const char *const *templated, size_t templated_count,
 		   struct gsh_limits_error *error);
 
 /*

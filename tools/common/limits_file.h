@@ -31,8 +31,8 @@ int gsh_limits_refuse(const struct gsh_limits_file *file, const char *pointer,
 		      const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* The same where the place is known. */
 int gsh_limits_refuse_at(const struct gsh_limits_file *file, const char *pointer,
-			 size_t offset, struct gsh_limits_error *error, const char *format,
-			 ...) __attribute__((format(printf, 5, 6)));
+			 size_t offset, struct gsh_limits_error *error,
+			 const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* Reads file->text into file->tenants. 0, -EINVAL or -ENOMEM. limits_parse.c */
 int gsh_limits_read_text(struct gsh_limits_file *file, struct gsh_limits_error *error);

@@ -68,9 +68,9 @@ static void add_place(struct gsh_text *text, const struct place *place)
 }
 
 /* Refuses at the tenant's key for that device, or the one that holds for all. */
-static int refuse(const struct gsh_limits_file *file, const struct gsh_limits_tenant *tenant,
-		  const struct place *place, const char *key, const char *sentence,
-		  struct gsh_limits_error *error)
+static int refuse(const struct gsh_limits_file *file,
+		  const struct gsh_limits_tenant *tenant, const struct place *place,
+		  const char *key, const char *sentence, struct gsh_limits_error *error)
 {
 	struct gsh_pointer pointer = { .length = 0 };
 	size_t offset, length;
@@ -86,8 +86,8 @@ static int refuse(const struct gsh_limits_file *file, const struct gsh_limits_te
 		gsh_pointer_push(&pointer, "devices");
 		gsh_pointer_push(&pointer, device);
 		gsh_pointer_push(&pointer, key);
-		if (gsh_locate_find(file->text, file->bytes, pointer.text, GSH_LOCATE_VALUE,
-				    &offset) == 0)
+		if (gsh_locate_find(file->text, file->bytes, pointer.text,
+				    GSH_LOCATE_VALUE, &offset) == 0)
 			gsh_pointer_cut(&pointer, length);
 	}
 	if (pointer.length == length)
@@ -115,9 +115,10 @@ static void end(struct gsh_text *text)
 }
 
 /* Adds one tenant's promises; -EDQUOT if that is more than the device has. */
-static int promise(const struct gsh_limits_file *file, const struct gsh_limits_tenant *tenant,
-		   const char *templated, const struct place *place,
-		   struct promised *promised, struct gsh_limits_error *error)
+static int promise(const struct gsh_limits_file *file,
+		   const struct gsh_limits_tenant *tenant, const char *templated,
+		   const struct place *place, struct promised *promised,
+		   struct gsh_limits_error *error)
 {
 	const struct gpushim_policy_device *row = row_of(tenant, place->uuid);
 	char sentence[SENTENCE_BYTES];
@@ -125,8 +126,8 @@ static int promise(const struct gsh_limits_file *file, const struct gsh_limits_t
 
 	begin(&text, sentence, templated);
 	if (place->total_bytes > 0) {
-		promised->bytes =
-			sum(promised->bytes, quota_bytes(row, place->total_bytes));
+		promised->bytes = sum(promised->bytes,
+				      quota_bytes(row, place->total_bytes));
 		if (promised->bytes > place->total_bytes) {
 			gsh_text_add(&text, "quotas come to ");
 			gsh_text_add_size(&text, promised->bytes);
@@ -174,12 +175,14 @@ static int fit_on(const struct gsh_limits_file *file, const struct place *place,
 					 error);
 	for (size_t i = 0; template && i < templated_count && result == 0; i++)
 		if (!gsh_limits_entry(file, templated[i]))
-			result = promise(file, template, templated[i], place, &promised, error);
+			result = promise(file, template, templated[i], place, &promised,
+					 error);
 	return result;
 }
 
-int gsh_limits_fit(const struct gsh_limits_file *file, const struct gsh_limits_device *devices,
-		   size_t count, const char *const *templated, size_t templated_count,
+int gsh_limits_fit(const struct gsh_limits_file *file,
+		   const struct gsh_limits_device *devices, size_t count,
+		   const char *const *templated, size_t templated_count,
 		   struct gsh_limits_error *error)
 {
 	struct place place = { NULL, 0 };

@@ -11,9 +11,9 @@
 
 #include "base/text.h"
 
-__attribute__((visibility("default"))) int
-gpushim_limits_load(const char *path, const char *tenant,
-		    struct gpushim_policy_limits *limits, char *reason, size_t reason_bytes)
+__attribute__((visibility("default"))) int gpushim_limits_load(
+	const char *path, const char *tenant, struct gpushim_policy_limits *limits,
+	char *reason, size_t reason_bytes)
 {
 	struct gsh_limits_error error = { "" };
 	struct gsh_limits_file *file = gsh_limits_read(path, &error);
@@ -24,7 +24,8 @@ gpushim_limits_load(const char *path, const char *tenant,
 		result = gsh_limits_fit(file, NULL, 0, NULL, 0, &error);
 	/* The template is nobody's. */
 	if (file && result == 0)
-		result = gsh_limits_of(file, strcmp(tenant, "*") ? tenant : "", limits, &error);
+		result = gsh_limits_of(file, strcmp(tenant, "*") ? tenant : "", limits,
+				       &error);
 	gsh_limits_free(file);
 	if (reason_bytes > 0) {
 		gsh_text_init(&text, reason, reason_bytes);

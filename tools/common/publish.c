@@ -109,12 +109,11 @@ static void write_limits(struct gpushim_policy_page *page,
 		uint64_t word;
 
 		memcpy(&word, (const char *)&copy + i * sizeof(word), sizeof(word));
-		gsh_store_relaxed(&words[i], word);
+		/* Pairs with who reads it before it is in force; see copy_limits() in page.c. */
+		gsh_store_release(&words[i], word);
 	}
 	/* Pairs with the acquire with which readers load it. */
 	gsh_store_release(&page->generation, generation);
-	/* Who sees words of the next copy sees this generation: readers fence likewise. */
-	gsh_fence_seq_cst();
 }
 
 static int write_page(struct gpushim_policy_page *page,

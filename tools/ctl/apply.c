@@ -40,7 +40,8 @@ static void publish(struct apply *apply, const struct gpushim_policy_limits *lim
 	} else {
 		printf("%s: memory %s, compute %s%s%s\n", limits->tenant,
 		       ctl_quota(&limits->others, 0), ctl_compute(&limits->others),
-		       limits->device_count ? ", other limits on some devices" : "", note);
+		       limits->device_count ? ", other limits on some devices" : "",
+		       note);
 		apply->published++;
 	}
 }
@@ -131,7 +132,8 @@ static void publish_all(struct apply *apply)
 		/* Nobody who comes now displaces who is running. */
 		for (int turn = 0; turn < 2; turn++)
 			for (size_t i = 0; i < there.count; i++)
-				if (open[i] == !turn && !is_listed(apply->file, there.names[i]))
+				if (open[i] == !turn &&
+				    !is_listed(apply->file, there.names[i]))
 					publish_unlisted(apply, there.names[i]);
 	} else {
 		ctl_fail("There is no memory to apply it.");
@@ -148,9 +150,8 @@ static int apply_file(struct apply *apply)
 
 	apply->file = gsh_limits_read(apply->path, &error);
 	gsh_devices_list(&apply->devices, &apply->no_devices);
-	if (!apply->file ||
-	    gsh_limits_fit(apply->file, apply->devices.devices, apply->devices.count, NULL, 0,
-			   &error) < 0) {
+	if (!apply->file || gsh_limits_fit(apply->file, apply->devices.devices,
+					   apply->devices.count, NULL, 0, &error) < 0) {
 		fprintf(stderr, "%s\n", error.text);
 		ctl_fail("Nothing was changed; the limits in force stay.");
 		gsh_limits_free(apply->file);
@@ -160,8 +161,8 @@ static int apply_file(struct apply *apply)
 	gsh_limits_free(apply->file);
 	if (apply->devices.count == 0)
 		printf("Whether the quotas fit was not checked: %s.\n",
-		       apply->no_devices.text[0] ? apply->no_devices.text :
-						   "this machine has no GPU");
+		       apply->no_devices.text[0] ? apply->no_devices.text
+						 : "this machine has no GPU");
 	printf("%s: %u published, %u closed, %u failed\n", apply->dir, apply->published,
 	       apply->closed, apply->failed);
 	return apply->failed ? EXIT_REFUSED : EXIT_OK;

@@ -34,14 +34,16 @@ static void add_rows(struct ctl_table *table, const struct gpushim_policy_limits
 	}
 }
 
-static void print_limits(const struct gsh_limits_file *file, const struct gsh_devices *devices)
+static void print_limits(const struct gsh_limits_file *file,
+			 const struct gsh_devices *devices)
 {
 	struct ctl_table table = { .columns = 6, .right = { [2] = true } };
 	struct gpushim_policy_limits limits;
 	struct gsh_limits_error error;
 	const char *name;
 
-	ctl_table_add(&table, "TENANT", "DEVICE", "QUOTA", "COMPUTE", "PRIORITY", "CONTEXT");
+	ctl_table_add(&table, "TENANT", "DEVICE", "QUOTA", "COMPUTE", "PRIORITY",
+		      "CONTEXT");
 	for (size_t i = 0; (name = gsh_limits_tenant(file, i)); i++) {
 		if (gsh_limits_of(file, name, &limits, &error) == 0)
 			add_rows(&table, &limits, name, devices);
@@ -53,8 +55,7 @@ static void print_devices(const struct gsh_devices *devices, const struct gsh_re
 {
 	for (size_t i = 0; i < devices->count; i++)
 		printf("%s: %s, %s\n", ctl_uuid(devices->devices[i].uuid),
-		       devices->names[i],
-		       ctl_bytes(devices->devices[i].total_bytes));
+		       devices->names[i], ctl_bytes(devices->devices[i].total_bytes));
 	if (devices->count == 0)
 		printf("Only what holds on any device was checked: %s.\n",
 		       why->text[0] ? why->text : "this machine has no GPU");

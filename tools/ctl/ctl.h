@@ -47,8 +47,9 @@ void ctl_tenants_free(struct ctl_tenants *tenants);
 
 /* ---- text.c: numbers as people read them, valid for the next 16 calls ---- */
 
-const char *ctl_bytes(uint64_t bytes);	     /* "8 GiB", "139.8 GiB", GPUSHIM_UNLIMITED: "none" */
-const char *ctl_percent(uint64_t permille);  /* "12.5%" */
+const char *ctl_bytes(
+	uint64_t bytes); /* "8 GiB", "139.8 GiB", GPUSHIM_UNLIMITED: "none" */
+const char *ctl_percent(uint64_t permille); /* "12.5%" */
 const char *ctl_uuid(const uint8_t uuid[16]);
 const char *ctl_quota(const struct gpushim_policy_device *row, uint64_t total_bytes);
 const char *ctl_compute(const struct gpushim_policy_device *row);
@@ -74,7 +75,8 @@ void ctl_table_print(struct ctl_table *table);
 
 struct gpushim_snapshot;
 /* Prints all snapshots as one document. */
-int ctl_show_json(const char *dir, struct gpushim_snapshot *const *snapshots, size_t count);
+int ctl_show_json(const char *dir, struct gpushim_snapshot *const *snapshots,
+		  size_t count);
 
 /* ---- doctor_child.c, doctor_skipped.c ---- */
 

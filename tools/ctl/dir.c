@@ -40,7 +40,8 @@ static void add(struct ctl_tenants *tenants, const char *name)
 	if (!grown)
 		return;
 	tenants->names = grown;
-	snprintf(tenants->names[tenants->count++], sizeof(*tenants->names), "%.63s", name);
+	snprintf(tenants->names[tenants->count++], sizeof(*tenants->names), "%.63s",
+		 name);
 }
 
 /* dir/KIND/NAME/KIND: those that are files. */

@@ -39,8 +39,8 @@ static const char *answer(const struct answers *answers, const char *key)
 		const char *end = at + strcspn(at, "\n");
 
 		if (strncmp(at, key, bytes) == 0 && at[bytes] == '\t') {
-			snprintf(value, sizeof(value), "%.*s", (int)(end - at - bytes - 1),
-				 at + bytes + 1);
+			snprintf(value, sizeof(value), "%.*s",
+				 (int)(end - at - bytes - 1), at + bytes + 1);
 			return value;
 		}
 		at = *end ? end + 1 : end;
@@ -63,16 +63,17 @@ static void print_all(const struct answers *answers, const char *key, const char
 
 static void become_child(const char *library, int out, int err)
 {
-	char *arguments[] = { (char *)(uintptr_t) "gpushim-ctl", (char *)(uintptr_t) "doctor",
-			      (char *)(uintptr_t) "--child", NULL };
+	char *arguments[] = { (char *)(uintptr_t) "gpushim-ctl",
+			      (char *)(uintptr_t) "doctor", (char *)(uintptr_t) "--child",
+			      NULL };
 	const char *old = getenv("LD_PRELOAD");
 	char preload[2 * PATH_MAX];
 
 	dup2(out, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);
 	if (library) {
-		snprintf(preload, sizeof(preload), "%s%s%s", library, old && *old ? ":" : "",
-			 old ? old : "");
+		snprintf(preload, sizeof(preload), "%s%s%s", library,
+			 old && *old ? ":" : "", old ? old : "");
 		setenv("LD_PRELOAD", preload, 1);
 	}
 	execv("/proc/self/exe", arguments);
@@ -91,7 +92,8 @@ static void collect(struct pollfd fds[2], struct answers *answers, size_t length
 
 		if (fds[i].fd < 0 || !fds[i].revents)
 			continue;
-		got = read(fds[i].fd, texts[i] + lengths[i], ANSWER_BYTES - 1 - lengths[i]);
+		got = read(fds[i].fd, texts[i] + lengths[i],
+			   ANSWER_BYTES - 1 - lengths[i]);
 		if (got > 0)
 			lengths[i] += (size_t)got;
 		else if (got == 0 || errno != EINTR)
@@ -168,7 +170,8 @@ static void print_nvml(void)
 	struct gsh_devices devices;
 
 	if (gsh_devices_list(&devices, &why) < 0) {
-		printf("nvml       %s: quotas cannot be checked against devices\n", why.text);
+		printf("nvml       %s: quotas cannot be checked against devices\n",
+		       why.text);
 		return;
 	}
 	printf("nvml       %s, driver %s\n", devices.library,
@@ -190,7 +193,8 @@ static bool find_library(char path[PATH_MAX])
 	self[count] = '\0';
 	*strrchr(self, '/') = '\0';
 	for (int i = 0; i < 2; i++) {
-		snprintf(candidate, sizeof(candidate), "%s/%s/libgpushim.so", self, places[i]);
+		snprintf(candidate, sizeof(candidate), "%s/%s/libgpushim.so", self,
+			 places[i]);
 		if (realpath(candidate, path))
 			return true;
 	}
@@ -208,11 +212,19 @@ static bool is_ours(const char *path)
 static void print_environment(const struct answers *bare)
 {
 	static const char *const names[] = {
-		"LD_PRELOAD",	   "GPUSHIM_DIR",     "GPUSHIM_TENANT",
-		"GPUSHIM_LIMITS",  "GPUSHIM_MEMORY",  "GPUSHIM_COMPUTE",
-		"GPUSHIM_VIEW",	   "GPUSHIM_CONTEXT_MEMORY", "GPUSHIM_ON_ERROR",
-		"CUDA_DEVICE_MEMORY_LIMIT", "CUDA_DEVICE_MEMORY_LIMIT_0",
-		"CUDA_DEVICE_MEMORY_SHARED_CACHE", "NVIDIA_GPU_MEMORY_LIMIT",
+		"LD_PRELOAD",
+		"GPUSHIM_DIR",
+		"GPUSHIM_TENANT",
+		"GPUSHIM_LIMITS",
+		"GPUSHIM_MEMORY",
+		"GPUSHIM_COMPUTE",
+		"GPUSHIM_VIEW",
+		"GPUSHIM_CONTEXT_MEMORY",
+		"GPUSHIM_ON_ERROR",
+		"CUDA_DEVICE_MEMORY_LIMIT",
+		"CUDA_DEVICE_MEMORY_LIMIT_0",
+		"CUDA_DEVICE_MEMORY_SHARED_CACHE",
+		"NVIDIA_GPU_MEMORY_LIMIT",
 		"CUDA_VISIBLE_DEVICES",
 	};
 	const char *preload = getenv("LD_PRELOAD");
@@ -220,9 +232,9 @@ static void print_environment(const struct answers *bare)
 	/* Without a driver nothing answers, but the list says so too. */
 	printf("here       programs started as things are %s\n",
 	       is_ours(answer(bare, "answered_by")) ||
-			       (preload && strstr(preload, "libgpushim.so")) ?
-		       "have the library already" :
-		       "do NOT have the library: use gpushim-run, or set LD_PRELOAD");
+			       (preload && strstr(preload, "libgpushim.so"))
+		       ? "have the library already"
+		       : "do NOT have the library: use gpushim-run, or set LD_PRELOAD");
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (getenv(names[i]))
 			printf("           %s=%s\n", names[i], getenv(names[i]));
@@ -292,7 +304,8 @@ static int examine(void)
 	printf("library    %s\n", library);
 	if (good) {
 		if (ask(library, &held) < 0)
-			return ctl_fail("No program can be started: %s.", strerror(errno));
+			return ctl_fail("No program can be started: %s.",
+					strerror(errno));
 		good = print_preload(&held, library) && print_limits(&held);
 	}
 	ctl_skipped_summary();
@@ -319,7 +332,8 @@ int ctl_doctor(int argc, char **argv)
 				return ctl_fail("There is no memory.");
 			break;
 		default:
-			return ctl_misused(argv[0], "Its options are --skipped and --dir.");
+			return ctl_misused(argv[0],
+					   "Its options are --skipped and --dir.");
 		}
 	}
 	if (optind != argc)

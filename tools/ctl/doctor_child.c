@@ -55,10 +55,11 @@ static void say_whose(void *function)
 /* As programs do before they allocate: afterwards the ledger knows the devices. */
 static void ask_devices(void *driver)
 {
-	count_function get_count = (count_function)(uintptr_t)dlsym(driver, "cuDeviceGetCount");
+	count_function get_count = (count_function)(uintptr_t)dlsym(driver,
+								    "cuDeviceGetCount");
 	device_function get = (device_function)(uintptr_t)dlsym(driver, "cuDeviceGet");
-	memory_function get_total =
-		(memory_function)(uintptr_t)dlsym(driver, "cuDeviceTotalMem_v2");
+	memory_function get_total = (memory_function)(uintptr_t)dlsym(
+		driver, "cuDeviceTotalMem_v2");
 	int count = 0, device;
 	size_t bytes;
 
@@ -76,7 +77,8 @@ static bool say_limits(const char *path)
 {
 	struct gpushim_snapshot *snapshot = malloc(sizeof(*snapshot));
 	struct gpushim_reader *reader = NULL;
-	bool is_ledger = snapshot && gpushim_reader_open_files(&reader, path, NULL) == 0 &&
+	bool is_ledger = snapshot &&
+			 gpushim_reader_open_files(&reader, path, NULL) == 0 &&
 			 gpushim_reader_snapshot(reader, snapshot) == 0;
 
 	if (is_ledger) {
@@ -101,7 +103,8 @@ static void find_ledger(void)
 	ssize_t count;
 
 	while (descriptors && (entry = readdir(descriptors))) {
-		count = readlinkat(dirfd(descriptors), entry->d_name, path, sizeof(path) - 1);
+		count = readlinkat(dirfd(descriptors), entry->d_name, path,
+				   sizeof(path) - 1);
 		if (count <= 0 || path[0] != '/')
 			continue;
 		path[count] = '\0';

@@ -13,7 +13,7 @@
 static const struct skipped {
 	const char *symbol, *reason; /* NULL: hooked */
 } entries[] = {
-#define HOOK(symbol, base, since, flavour, family)  { #symbol, NULL },
+#define HOOK(symbol, base, since, flavour, family) { #symbol, NULL },
 #define SKIP(symbol, base, since, flavour, because) { #symbol, because },
 #include "cuda/hooks.def"
 };
@@ -29,30 +29,32 @@ static const char *const out_of_reach[] = {
 	"what other interfaces allocate: Vulkan, OpenGL, display servers",
 };
 
-static bool is_first_of_reason(size_t entry)
+/* How many entries have the reason of this one, which is the first of them; else 0. */
+static unsigned count_from(size_t entry)
 {
-	for (size_t i = 0; i < entry; i++)
-		if (entries[i].reason && strcmp(entries[i].reason, entries[entry].reason) == 0)
-			return false;
-	return true;
-}
-
-static unsigned count_of_reason(const char *reason)
-{
+	const char *reason = entries[entry].reason;
 	unsigned count = 0;
 
-	for (size_t i = 0; i < ENTRIES; i++)
-		count += entries[i].reason && strcmp(entries[i].reason, reason) == 0;
+	for (size_t i = 0; i < ENTRIES && reason; i++) {
+		bool same = entries[i].reason && strcmp(entries[i].reason, reason) == 0;
+
+		if (same && i < entry)
+			return 0;
+		count += same;
+	}
 	return count;
 }
 
 /* Reasons, the commonest first. */
 static void print_reasons(void)
 {
+	unsigned counts[ENTRIES];
+
+	for (size_t i = 0; i < ENTRIES; i++)
+		counts[i] = count_from(i);
 	for (unsigned count = ENTRIES; count > 0; count--)
 		for (size_t i = 0; i < ENTRIES; i++)
-			if (entries[i].reason && is_first_of_reason(i) &&
-			    count_of_reason(entries[i].reason) == count)
+			if (counts[i] == count)
 				printf("           %4u  %s\n", count, entries[i].reason);
 }
 

@@ -16,15 +16,16 @@ static const struct command {
 	const char *name, *arguments, *meaning;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "check", "FILE", "says whether FILE is a valid limits.json, and what it would mean",
-	  ctl_check },
+	{ "check", "FILE",
+	  "says whether FILE is a valid limits.json, and what it would mean", ctl_check },
 	{ "apply", "FILE [--dir DIR]", "puts the limits of FILE in force", ctl_apply },
 	{ "show", "[--json] [--dir DIR] [TENANT]",
 	  "who uses how much of which device, under which limits", ctl_show },
 	{ "set", "TENANT KEY=VALUE... [--device UUID] [--dir DIR]",
 	  "changes limits of a tenant until the next apply", ctl_set },
 	{ "doctor", "[--skipped] [--dir DIR]",
-	  "whether programs started here would be held to limits, and which", ctl_doctor },
+	  "whether programs started here would be held to limits, and which",
+	  ctl_doctor },
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -57,7 +58,8 @@ int ctl_misused(const char *command, const char *format, ...)
 	va_end(args);
 	for (const struct command *c = commands; c < commands + COMMANDS; c++)
 		if (strcmp(c->name, command) == 0)
-			fprintf(stderr, "Usage: gpushim-ctl %s %s\n", c->name, c->arguments);
+			fprintf(stderr, "Usage: gpushim-ctl %s %s\n", c->name,
+				c->arguments);
 	return EXIT_USAGE;
 }
 
@@ -91,8 +93,8 @@ static int run(const struct command *command, int argc, char **argv)
 	int result;
 
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-		printf("Usage: gpushim-ctl %s %s\n%s.\n", command->name, command->arguments,
-		       command->meaning);
+		printf("Usage: gpushim-ctl %s %s\n%s.\n", command->name,
+		       command->arguments, command->meaning);
 		result = EXIT_OK;
 	} else {
 		result = command->run(argc, argv);
@@ -117,7 +119,8 @@ int main(int argc, char **argv)
 		if (strcmp(c->name, name) == 0)
 			return run(c, argc - 1, argv + 1);
 	if (*name)
-		ctl_fail("There is no command '%s'; gpushim-ctl --help lists them.", name);
+		ctl_fail("There is no command '%s'; gpushim-ctl --help lists them.",
+			 name);
 	else
 		help(stderr);
 	return EXIT_USAGE;

@@ -55,9 +55,11 @@ static const char *set_compute(struct gpushim_policy_device *row, const char *va
 	return NULL;
 }
 
-static const char *set_context_memory(struct gpushim_policy_device *row, const char *value)
+static const char *set_context_memory(struct gpushim_policy_device *row,
+				      const char *value)
 {
-	return gsh_parse_size(value, &row->context_bytes) < 0 ? "a size, such as 300MiB" : NULL;
+	return gsh_parse_size(value, &row->context_bytes) < 0 ? "a size, such as 300MiB"
+							      : NULL;
 }
 
 static const char *set_view(struct gpushim_policy_device *row, const char *value)
@@ -82,8 +84,10 @@ static const struct setter {
 	const char *key;
 	const char *(*set)(struct gpushim_policy_device *row, const char *value);
 } setters[] = {
-	{ "memory", set_memory },	{ "compute", set_compute },
-	{ "context_memory", set_context_memory }, { "view", set_view },
+	{ "memory", set_memory },
+	{ "compute", set_compute },
+	{ "context_memory", set_context_memory },
+	{ "view", set_view },
 	{ "priority", set_priority },
 };
 
@@ -95,7 +99,8 @@ static const struct setter *setter_of(const char *argument)
 	for (size_t i = 0; i < SETTERS; i++) {
 		size_t bytes = strlen(setters[i].key);
 
-		if (strncmp(argument, setters[i].key, bytes) == 0 && argument[bytes] == '=')
+		if (strncmp(argument, setters[i].key, bytes) == 0 &&
+		    argument[bytes] == '=')
 			return &setters[i];
 	}
 	return NULL;
@@ -117,15 +122,16 @@ static int change_row(const struct change *change, struct gpushim_policy_device 
 		const char *value, *wanted;
 
 		if (!setter)
-			return ctl_misused("set",
-					   "'%s' is not KEY=VALUE with a key out of memory, "
-					   "compute, priority, view and context_memory.",
-					   argument);
+			return ctl_misused(
+				"set",
+				"'%s' is not KEY=VALUE with a key out of memory, "
+				"compute, priority, view and context_memory.",
+				argument);
 		value = strchr(argument, '=') + 1;
 		wanted = setter->set(row, value);
 		if (wanted)
-			return ctl_fail("%s: '%s' is not %s. Nothing was changed.", setter->key,
-					value, wanted);
+			return ctl_fail("%s: '%s' is not %s. Nothing was changed.",
+					setter->key, value, wanted);
 	}
 	return EXIT_OK;
 }
@@ -144,7 +150,8 @@ static struct gpushim_policy_device *own_row(struct gpushim_policy_limits *limit
 	return &limits->devices[limits->device_count++];
 }
 
-static int change_limits(const struct change *change, struct gpushim_policy_limits *limits)
+static int change_limits(const struct change *change,
+			 struct gpushim_policy_limits *limits)
 {
 	struct gpushim_policy_device *row;
 	uint8_t uuid[16];
@@ -157,14 +164,16 @@ static int change_limits(const struct change *change, struct gpushim_policy_limi
 		return result;
 	}
 	if (gsh_limits_uuid(change->device, uuid) < 0)
-		return ctl_fail("'%s' is not a device: write GPU- or MIG- and its UUID, as "
-				"nvidia-smi -L shows it.",
-				change->device);
+		return ctl_fail(
+			"'%s' is not a device: write GPU- or MIG- and its UUID, as "
+			"nvidia-smi -L shows it.",
+			change->device);
 	row = own_row(limits, uuid);
-	return row ? change_row(change, row) :
-		     ctl_fail("Tenant %s has limits for %u devices already; there is no room "
-			      "for another.",
-			      change->tenant, GPUSHIM_DEVICES_MAX);
+	return row ? change_row(change, row)
+		   : ctl_fail(
+			     "Tenant %s has limits for %u devices already; there is no room "
+			     "for another.",
+			     change->tenant, GPUSHIM_DEVICES_MAX);
 }
 
 /* A closed page has no quota of its own to go on from. */
@@ -175,9 +184,10 @@ static int reopen(const struct change *change, struct gpushim_policy_limits *lim
 	for (int i = 0; i < change->count; i++)
 		has_memory |= strncmp(change->arguments[i], "memory=", 7) == 0;
 	if (!has_memory || change->device)
-		return ctl_fail("Tenant %s is closed (%s). Set memory=, for all devices, to "
-				"open it.",
-				change->tenant, limits->reason);
+		return ctl_fail(
+			"Tenant %s is closed (%s). Set memory=, for all devices, to "
+			"open it.",
+			change->tenant, limits->reason);
 	limits->flags &= ~(uint32_t)GPUSHIM_POLICY_CLOSED;
 	memset(limits->reason, 0, sizeof(limits->reason));
 	return EXIT_OK;
@@ -190,9 +200,10 @@ static int change_tenant(const struct change *change, const char *dir)
 	int result = gsh_published(dir, change->tenant, &limits, &why);
 
 	if (result == -ENOENT)
-		return ctl_fail("There is no tenant %s with a policy in %s; gpushim-ctl show "
-				"lists them.",
-				change->tenant, dir);
+		return ctl_fail(
+			"There is no tenant %s with a policy in %s; gpushim-ctl show "
+			"lists them.",
+			change->tenant, dir);
 	if (result < 0)
 		return ctl_fail("%s.", why.text);
 	result = change_limits(change, &limits);
@@ -212,7 +223,8 @@ static int change_tenant(const struct change *change, const char *dir)
 int ctl_set(int argc, char **argv)
 {
 	static const struct option options[] = { { "dir", required_argument, NULL, 'd' },
-						 { "device", required_argument, NULL, 'u' },
+						 { "device", required_argument, NULL,
+						   'u' },
 						 { 0 } };
 	struct change change = { 0 };
 	const char *dir = NULL;
@@ -224,7 +236,8 @@ int ctl_set(int argc, char **argv)
 		else if (option == 'u')
 			change.device = optarg;
 		else
-			return ctl_misused(argv[0], "Its options are --dir and --device.");
+			return ctl_misused(argv[0],
+					   "Its options are --dir and --device.");
 	}
 	if (argc - optind < 2)
 		return ctl_misused(argv[0], "A tenant and what to set are needed.");
@@ -232,7 +245,8 @@ int ctl_set(int argc, char **argv)
 	change.arguments = argv + optind + 1;
 	change.count = argc - optind - 1;
 	if (!gsh_parse_is_tenant(change.tenant))
-		return ctl_misused(argv[0], "'%s' cannot be a tenant's name.", change.tenant);
+		return ctl_misused(argv[0], "'%s' cannot be a tenant's name.",
+				   change.tenant);
 	dir = ctl_dir(dir);
 	return dir ? change_tenant(&change, dir) : EXIT_REFUSED;
 }

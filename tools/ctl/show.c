@@ -55,7 +55,8 @@ static int read_all(const char *dir, struct shown *shown)
 	ctl_tenants_list(dir, &there);
 	for (size_t i = 0; i < there.count; i++)
 		if (read_tenant(dir, there.names[i], shown) < 0)
-			result = ctl_fail("%s.", gpushim_reader_reason());
+			result = ctl_fail("Tenant %s is left out: %s.", there.names[i],
+					  gpushim_reader_reason());
 	ctl_tenants_free(&there);
 	return result;
 }
@@ -73,7 +74,8 @@ static uint64_t quota_of(const struct gpushim_snapshot *snapshot,
 
 	if (!snapshot->has_policy)
 		return device->limit_bytes;
-	policy = ctl_quota_bytes(ctl_row(&snapshot->policy, device->uuid), device->total_bytes);
+	policy = ctl_quota_bytes(ctl_row(&snapshot->policy, device->uuid),
+				 device->total_bytes);
 	if (device->limit_source == GPUSHIM_SOURCE_PAGE)
 		return policy;
 	return policy < device->limit_bytes ? policy : device->limit_bytes;
@@ -195,8 +197,9 @@ static void add_tenant(struct ctl_table *table, const struct gpushim_snapshot *s
 		snprintf(source, sizeof(source), "%s", policy->source);
 	if (closed || snapshot->devices_count == 0)
 		ctl_table_add(table, snapshot->tenant, "-",
-			      snapshot->has_policy && !closed ? ctl_quota(&policy->others, 0) :
-								"-",
+			      snapshot->has_policy && !closed
+				      ? ctl_quota(&policy->others, 0)
+				      : "-",
 			      "-", "-", number(denials(snapshot)), source);
 	for (uint32_t i = 0; i < snapshot->devices_count; i++)
 		add_device(table, snapshot, i);
@@ -205,8 +208,9 @@ static void add_tenant(struct ctl_table *table, const struct gpushim_snapshot *s
 
 static void show_table(const char *dir, const struct shown *shown)
 {
-	struct ctl_table table = { .columns = 7,
-				   .right = { [2] = true, [3] = true, [4] = true, [5] = true } };
+	struct ctl_table table = {
+		.columns = 7, .right = { [2] = true, [3] = true, [4] = true, [5] = true }
+	};
 
 	if (shown->count == 0) {
 		printf("No tenant has an account in %s.\n", dir);
@@ -245,9 +249,9 @@ int ctl_show(int argc, char **argv)
 	if (optind == argc)
 		result = read_all(dir, &shown);
 	else
-		result = read_tenant(dir, argv[optind], &shown) < 0 ?
-				 ctl_fail("%s.", gpushim_reader_reason()) :
-				 EXIT_OK;
+		result = read_tenant(dir, argv[optind], &shown) < 0
+				 ? ctl_fail("%s.", gpushim_reader_reason())
+				 : EXIT_OK;
 	if (json)
 		result |= ctl_show_json(dir, shown.snapshots, shown.count);
 	else if (result == EXIT_OK || shown.count > 0)

@@ -62,7 +62,8 @@ static void add_policy(cJSON *tenant, const struct gpushim_snapshot *snapshot)
 	add_row(cJSON_AddObjectToObject(policy, "others"), &limits->others);
 	devices = cJSON_AddObjectToObject(policy, "devices");
 	for (uint32_t i = 0; i < limits->device_count && i < GPUSHIM_DEVICES_MAX; i++)
-		add_row(cJSON_AddObjectToObject(devices, ctl_uuid(limits->devices[i].uuid)),
+		add_row(cJSON_AddObjectToObject(devices,
+						ctl_uuid(limits->devices[i].uuid)),
 			&limits->devices[i]);
 }
 
@@ -88,7 +89,8 @@ static void add_devices(cJSON *tenant, const struct gpushim_snapshot *snapshot)
 	}
 }
 
-static void add_usages(cJSON *process, const struct gpushim_snapshot *snapshot, uint32_t slot)
+static void add_usages(cJSON *process, const struct gpushim_snapshot *snapshot,
+		       uint32_t slot)
 {
 	cJSON *usages = cJSON_AddArrayToObject(process, "usage");
 
@@ -132,7 +134,8 @@ static void add_processes(cJSON *tenant, const struct gpushim_snapshot *snapshot
 	}
 }
 
-int ctl_show_json(const char *dir, struct gpushim_snapshot *const *snapshots, size_t count)
+int ctl_show_json(const char *dir, struct gpushim_snapshot *const *snapshots,
+		  size_t count)
 {
 	cJSON *root = cJSON_CreateObject(), *tenants;
 	char *text;

@@ -40,14 +40,15 @@ const char *ctl_bytes(uint64_t bytes)
 	bytes >>= 10 * unit;
 	if (unit == 0 || tenths == 0)
 		return keep("%llu %s", (unsigned long long)bytes, units[unit]);
-	return keep("%llu.%u %s", (unsigned long long)bytes, (unsigned)tenths, units[unit]);
+	return keep("%llu.%u %s", (unsigned long long)bytes, (unsigned)tenths,
+		    units[unit]);
 }
 
 const char *ctl_percent(uint64_t permille)
 {
 	return permille % 10 ? keep("%llu.%u%%", (unsigned long long)(permille / 10),
-				    (unsigned)(permille % 10)) :
-			       keep("%llu%%", (unsigned long long)(permille / 10));
+				    (unsigned)(permille % 10))
+			     : keep("%llu%%", (unsigned long long)(permille / 10));
 }
 
 const char *ctl_uuid(const uint8_t uuid[16])
@@ -148,7 +149,8 @@ static void print_row(const struct ctl_table *table, size_t row, const int *widt
 		if (table->right[i])
 			printf("%s%*s", i ? "  " : "", widths[i], text);
 		else
-			printf("%s%-*s", i ? "  " : "", i + 1 < last ? widths[i] : 0, text);
+			printf("%s%-*s", i ? "  " : "", i + 1 < last ? widths[i] : 0,
+			       text);
 	}
 	putchar('\n');
 }

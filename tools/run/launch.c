@@ -73,9 +73,9 @@ static int prepend(const char *variable, const char *separators, const char *ent
 
 static int set(const char *variable, const char *value)
 {
-	return setenv(variable, value, 1) ?
-		       run_fail("%s cannot be set: %s.", variable, strerror(errno)) :
-		       0;
+	return setenv(variable, value, 1)
+		       ? run_fail("%s cannot be set: %s.", variable, strerror(errno))
+		       : 0;
 }
 
 static int preload(void)
@@ -83,8 +83,9 @@ static int preload(void)
 	char library[PATH_MAX];
 
 	if (!find_beside("libgpushim.so", "../lib", "../lib/gpushim", library))
-		return run_fail("libgpushim.so is not where this tool belongs to: neither in "
-				"../lib nor in ../lib/gpushim beside its directory.");
+		return run_fail(
+			"libgpushim.so is not where this tool belongs to: neither in "
+			"../lib nor in ../lib/gpushim beside its directory.");
 	if (strpbrk(library, " :"))
 		return run_fail("%s cannot be preloaded: the list of preloaded libraries "
 				"takes no path with a space or a colon.",
@@ -97,13 +98,15 @@ static int simulate(void)
 	char driver[PATH_MAX];
 
 	if (!find_beside("libcuda.so.1", "../sim", "../lib/gpushim/sim", driver))
-		return run_fail("There is no simulated driver beside this tool: neither in "
-				"../sim nor in ../lib/gpushim/sim.");
+		return run_fail(
+			"There is no simulated driver beside this tool: neither in "
+			"../sim nor in ../lib/gpushim/sim.");
 	*strrchr(driver, '/') = '\0';
 	if (strpbrk(driver, ":;"))
-		return run_fail("%s cannot be searched for libraries: its path has a colon "
-				"or a semicolon.",
-				driver);
+		return run_fail(
+			"%s cannot be searched for libraries: its path has a colon "
+			"or a semicolon.",
+			driver);
 	return prepend("LD_LIBRARY_PATH", ":;", driver);
 }
 

@@ -74,13 +74,15 @@ static int set_memory(struct run_options *options, const char *value)
 		return 0;
 	if (gsh_parse_size(value, &device->memory_bytes) == 0 && device->memory_bytes > 0)
 		return 0;
-	return bad_value("memory", value, "a size or a share above 0, such as 8GiB or 25%");
+	return bad_value("memory", value,
+			 "a size or a share above 0, such as 8GiB or 25%");
 }
 
 static int set_compute(struct run_options *options, char *value)
 {
-	static const char wanted[] = "REQUEST[:LIMIT] in percent, the limit above 0 and no "
-				     "smaller than the request";
+	static const char wanted[] =
+		"REQUEST[:LIMIT] in percent, the limit above 0 and no "
+		"smaller than the request";
 	struct gpushim_policy_device *device = &options->device;
 	char *colon = strchr(value, ':');
 	uint32_t request, limit;
@@ -112,7 +114,8 @@ static int set_option(struct run_options *options, int option, char *value)
 	case OPT_CONTEXT_MEMORY:
 		options->limited = true;
 		if (gsh_parse_size(value, &options->device.context_bytes) < 0)
-			return bad_value("context-memory", value, "a size, such as 300MiB");
+			return bad_value("context-memory", value,
+					 "a size, such as 300MiB");
 		return 0;
 	case OPT_VIEW:
 		options->limited = true;
@@ -139,13 +142,16 @@ static int set_option(struct run_options *options, int option, char *value)
 static int check(const struct run_options *options)
 {
 	if (!options->program[0])
-		return run_fail("There is no program to run; gpushim-run --help says how.");
+		return run_fail(
+			"There is no program to run; gpushim-run --help says how.");
 	if (options->tenant && !gsh_parse_is_tenant(options->tenant))
-		return run_fail("--tenant %s: a name has 1 to 63 of a-z, 0-9, '-', '_' and "
-				"'.', and begins with a letter or digit.",
-				options->tenant);
+		return run_fail(
+			"--tenant %s: a name has 1 to 63 of a-z, 0-9, '-', '_' and "
+			"'.', and begins with a letter or digit.",
+			options->tenant);
 	if (options->limits_file && options->limited)
-		return run_fail("--limits and limits on the command line exclude each other.");
+		return run_fail(
+			"--limits and limits on the command line exclude each other.");
 	if (options->limits_file && !options->tenant)
 		return run_fail("--limits %s needs --tenant: whose limits?",
 				options->limits_file);
@@ -195,6 +201,7 @@ int main(int argc, char **argv)
 {
 	struct run_options options = {
 		.device = { .memory_bytes = GPUSHIM_UNLIMITED, .limit_permille = 1000 },
+		.program = argv,
 	};
 	struct run_tenant tenant;
 	int result = read_options(&options, argc, argv), error;

@@ -38,7 +38,8 @@ static bool is_ours(const char *name, long *pid)
 	    strlen(name) >= GPUSHIM_NAME_BYTES)
 		return false;
 	*pid = strtol(name + 4, &end, 10);
-	return !*end || (*end == '-' && end[1] && end[1 + strspn(end + 1, "0123456789")] == 0);
+	return !*end ||
+	       (*end == '-' && end[1] && end[1 + strspn(end + 1, "0123456789")] == 0);
 }
 
 static bool is_held(int dir, const char *tenant)
@@ -129,7 +130,8 @@ static void remove_tenant(const char *dir, const char *tenant)
 	char path[PATH_MAX + 2 * GPUSHIM_NAME_BYTES];
 
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s/%s/%s", dir, files[i], tenant, files[i]);
+		snprintf(path, sizeof(path), "%s/%s/%s/%s", dir, files[i], tenant,
+			 files[i]);
 		unlink(path);
 		*strrchr(path, '/') = '\0';
 		/* Stays if there is anything else in it. */

@@ -32,7 +32,8 @@ static int choose_dir(const struct run_options *options, char dir[PATH_MAX])
 	}
 	/* Programs may change their directory before they look. */
 	if (given[0] != '/' && !getcwd(here, sizeof(here)))
-		return run_fail("The current directory has no name: %s.", strerror(errno));
+		return run_fail("The current directory has no name: %s.",
+				strerror(errno));
 	if (snprintf(dir, PATH_MAX, "%s%s%s", here, *here ? "/" : "", given) >= PATH_MAX)
 		return run_fail("--dir %s is too long.", given);
 	return 0;
@@ -99,9 +100,10 @@ static int publish(const struct run_options *options, const struct run_tenant *t
 	if (result == 0 && is_same(&there, &wanted))
 		return 0;
 	if (result == 0 && (strcmp(there.source, source) != 0 || is_in_use(tenant)))
-		return run_fail("Tenant %s has other limits already (%s). Join it without "
-				"limits of your own, or change them with gpushim-ctl set.",
-				tenant->name, there.source);
+		return run_fail(
+			"Tenant %s has other limits already (%s). Join it without "
+			"limits of your own, or change them with gpushim-ctl set.",
+			tenant->name, there.source);
 	if (gsh_publish(tenant->dir, &wanted, &why) < 0)
 		return run_fail("%s.", why.text);
 	return 0;
@@ -114,9 +116,10 @@ static int join(const struct run_tenant *tenant)
 	int result = gsh_published(tenant->dir, tenant->name, &there, &why);
 
 	if (result == -ENOENT)
-		return run_fail("There is no tenant %s in %s to join: give it limits, with "
-				"--memory or --limits.",
-				tenant->name, tenant->dir);
+		return run_fail(
+			"There is no tenant %s in %s to join: give it limits, with "
+			"--memory or --limits.",
+			tenant->name, tenant->dir);
 	return result < 0 ? run_fail("%s.", why.text) : 0;
 }
 
@@ -130,7 +133,8 @@ static void own_name(struct run_tenant *tenant)
 	for (int i = 1; i < 1000; i++) {
 		if (gsh_published(tenant->dir, tenant->name, &there, &why) == -ENOENT)
 			return;
-		snprintf(tenant->name, sizeof(tenant->name), "run-%d-%d", (int)getpid(), i);
+		snprintf(tenant->name, sizeof(tenant->name), "run-%d-%d", (int)getpid(),
+			 i);
 	}
 }
 
@@ -146,6 +150,6 @@ int run_prepare(const struct run_options *options, struct run_tenant *tenant)
 		return publish(options, tenant);
 	}
 	snprintf(tenant->name, sizeof(tenant->name), "%s", options->tenant);
-	return options->limited || options->limits_file ? publish(options, tenant) :
-							  join(tenant);
+	return options->limited || options->limits_file ? publish(options, tenant)
+							: join(tenant);
 }
