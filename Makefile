@@ -56,7 +56,8 @@ SHIM_CFLAGS := $(PIC) -Ilibshim -fno-semantic-interposition -ftls-model=initial-
 	-fno-stack-protector -U_FORTIFY_SOURCE -fno-sanitize=all \
 	$(if $(filter aarch64%,$(shell $(CC) -dumpmachine)),-mno-outline-atomics)
 SHIM_LDFLAGS := -shared -nostartfiles -Wl,-z,defs -Wl,-z,now -Wl,-z,relro \
-	-Wl,--hash-style=gnu -Wl,--no-undefined -Wl,--version-script=libshim/exports.map
+	-Wl,--hash-style=gnu -Wl,-z,nodelete -Wl,-Bsymbolic \
+	-Wl,--version-script=libshim/exports.map
 
 SIM := tests/simgpu
 INCLUDES := -Iinclude -I$(SIM) $(CUDA_FLAGS)
@@ -312,7 +313,9 @@ $(LIBTOOLS): $(TOOLS_COMMON)
 	$(call say,AR,$@)
 	$(call archive,$^)
 
-$(LIBLIMITS): $(TOOLS_COMMON) $(CORE) tools/common/exports.map
+# Of the tools' common part only what parses: the rest would need a newer C library.
+$(LIBLIMITS): $(filter-out %/devices.o %/publish.o,$(TOOLS_COMMON)) $(CORE) \
+		tools/common/exports.map
 	$(link)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(SHARED) -Wl,-soname,$(@F) -Wl,-rpath,'$$ORIGIN' \
@@ -376,6 +379,7 @@ $(PRELOAD_PARTS): $(BUILD)/tests/preload/parts/%: $(OBJ)/tests/preload/parts/%.o
 	$(Q)$(CC) -pthread $(LDFLAGS) $(if $(filter plugin_%,$*),-shared) $(PART_LDFLAGS) -o $@ \
 		$< $(if $(filter %_linked,$*),$(CUDA_LINK)) $(LIBS)
 $(BUILD)/tests/preload/parts/plugin_outer: PART_LDFLAGS := -Wl,-soname,libcuda.so.1
+$(BUILD)/tests/preload/parts/plugin_sysv: PART_LDFLAGS := -Wl,--hash-style=sysv
 $(BUILD)/tests/preload/parts/plugin_runpath: PART_LDFLAGS := \
 	-Wl,--enable-new-dtags,-rpath,'$$ORIGIN/private'
 

@@ -26,7 +26,8 @@ int cuCtxGetDevice(int *device);
 int cuMemGetInfo_v2(size_t *free, size_t *all);
 int cuMemAlloc_v2(address_t *address, size_t bytes);
 int cuMemFree_v2(address_t address);
-int cuGetProcAddress(const char *base, void **found, int version, unsigned long long flags);
+int cuGetProcAddress(const char *base, void **found, int version,
+		     unsigned long long flags);
 int cuGetProcAddress_v2(const char *base, void **found, int version,
 			unsigned long long flags, int *status);
 
@@ -134,7 +135,8 @@ int cuMemFree_v2(address_t address)
 	return SUCCESS;
 }
 
-int cuGetProcAddress(const char *base, void **found, int version, unsigned long long flags)
+int cuGetProcAddress(const char *base, void **found, int version,
+		     unsigned long long flags)
 {
 	return cuGetProcAddress_v2(base, found, version, flags, NULL);
 }

@@ -16,7 +16,6 @@
 #include "gpushim/reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-ssize_t pread(int fd, void *to, size_t bytes, off_t offset);
 
 static char ledger_path[256], policy_path[256];
 static int ledger_fd = -1, policy_fd = -1;
@@ -88,7 +87,7 @@ static void scribble_texts(struct input *in)
 }
 
 /* In place of libc's: the file's owner acts right before the read, and cuts it short. */
-ssize_t pread(int fd, void *to, size_t bytes, off_t offset)
+ssize_t pread(int fd, void *buf, size_t nbytes, off_t offset)
 {
 	if (input && input->size > 0) {
 		uint8_t what = input_u8(input);
@@ -100,12 +99,12 @@ ssize_t pread(int fd, void *to, size_t bytes, off_t offset)
 			resize(policy_fd, input_u16(input));
 		else if (what % 16 < 8)
 			scribble(input);
-		if (what >= 240 && bytes > 1)
-			bytes /= 2;
+		if (what >= 240 && nbytes > 1)
+			nbytes /= 2;
 	}
 	/* A system call writes where it is told; this does not go unnoticed. */
-	memset(to, 0x5a, bytes);
-	return syscall(SYS_pread64, fd, to, bytes, offset);
+	memset(buf, 0x5a, nbytes);
+	return syscall(SYS_pread64, fd, buf, nbytes, offset);
 }
 
 static void put_ledger(struct input *in)

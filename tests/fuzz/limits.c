@@ -40,7 +40,8 @@ static void check_row(const struct gpushim_policy_device *row)
 	require(row->memory_bytes > 0 && row->memory_ppm <= 1000000);
 	require(row->limit_permille > 0 && row->limit_permille <= 1000);
 	require(row->request_permille <= row->limit_permille);
-	require(row->priority <= GPUSHIM_PRIORITY_BATCH && row->view <= GPUSHIM_VIEW_DEVICE);
+	require(row->priority <= GPUSHIM_PRIORITY_BATCH &&
+		row->view <= GPUSHIM_VIEW_DEVICE);
 }
 
 static void check_tenant(const struct gsh_limits_file *file, const char *name)
@@ -64,8 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct gsh_limits_device device = { { 1 }, UINT64_C(16) << 30 };
 	static const char *const names[] = { "a", "b", "c" };
 	struct gsh_limits_error error = { "" };
-	struct gsh_limits_file *file =
-		gsh_limits_parse((const char *)data, size, "fuzz", &error);
+	struct gsh_limits_file *file = gsh_limits_parse((const char *)data, size, "fuzz",
+							&error);
 	const char *name;
 	int result;
 

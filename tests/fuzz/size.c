@@ -29,7 +29,7 @@ static unsigned __int128 power(uint64_t base, unsigned exponent)
 	return product;
 }
 
-/* Bytes of a text that the parser took, by fractions instead of digits; 0 digits: give up. */
+/* Bytes of a text that the parser took, computed as a fraction; UNTOUCHED: too long for that. */
 static uint64_t bytes_of(const char *text)
 {
 	static const char letters[] = "BKMGT";
@@ -49,7 +49,8 @@ static uint64_t bytes_of(const char *text)
 	}
 	while (*unit == ' ')
 		unit++;
-	exponent = *unit ? (unsigned)(strchr(letters, *unit == 'k' ? 'K' : *unit) - letters)
+	exponent = *unit ? (unsigned)(strchr(letters, *unit == 'k' ? 'K' : *unit) -
+				      letters)
 			 : 0;
 	number *= power(unit[0] && unit[1] == 'B' ? 1000 : 1024, exponent);
 	return (uint64_t)(number / power(10, fraction > 0 ? fraction - 1 : 0));
@@ -79,7 +80,8 @@ static void check_others(const char *text)
 	uint32_t ppm = 7, permille = 7;
 	int error = gsh_parse_u64(text, &number);
 
-	require(error == 0 ? text[strspn(text, "0123456789")] == '\0' : number == UNTOUCHED);
+	require(error == 0 ? text[strspn(text, "0123456789")] == '\0'
+			   : number == UNTOUCHED);
 	error = gsh_parse_ppm(text, &ppm);
 	require(error == 0 ? ppm > 0 && ppm <= 1000000 : ppm == 7);
 	error = gsh_parse_permille(text, &permille);

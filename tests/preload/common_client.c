@@ -10,8 +10,27 @@
 #include <unistd.h>
 
 #include "common_tenant.h"
+#include "cunit_main.h"
 
 enum { LIST_MAX = 4 * PATH_MAX };
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define INSTRUMENTED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define INSTRUMENTED 1
+#endif
+#endif
+
+bool client_plain(void)
+{
+#ifdef INSTRUMENTED
+	unit_skip("The clients are plain programs, and the driver is instrumented.");
+	return false;
+#else
+	return true;
+#endif
+}
 
 static const char *build(void)
 {
@@ -58,7 +77,7 @@ static void set_preload(const struct client *client)
 
 static void run_child(const struct client *client, const int outputs[2])
 {
-	const char *program = client->arguments[0];
+	const char *program = client->arguments[0] ? client->arguments[0] : "";
 	char *arguments[9] = { NULL };
 
 	for (int i = 0; i < 8 && client->arguments[i]; i++)
@@ -119,7 +138,7 @@ int client_calls(const struct client_run *run, const char *symbol)
 bool client_check(const struct client_run *run, bool held)
 {
 	if (!held)
-		printf("status %#x\n--- output\n%s--- errors\n%s---\n", (unsigned)run->status,
-		       run->out, run->err);
+		printf("status %#x\n--- output\n%s--- errors\n%s---\n",
+		       (unsigned)run->status, run->out, run->err);
 	return held;
 }

@@ -25,6 +25,9 @@ struct client_run {
 	char err[65536]; /* standard error, the driver's log in it */
 };
 
+/* False, and the test is skipped, where the driver is instrumented: a plain program cannot
+ * load it. */
+bool client_plain(void);
 /* Runs it to its end in the directory of the test (tenant_dir()). */
 void client_run(const struct client *client, struct client_run *run);
 /* How often a function of the driver was called, by its exact name. */

@@ -11,8 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cunit_main.h"
-
 #include "../../tools/common/publish.h"
 
 bool tenant_publish(const char *dir, const char *tenant, uint64_t memory_bytes)
@@ -96,10 +94,7 @@ bool tenant_can_mount(void)
 		_exit(!make_mounts());
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (status == 0)
-		return true;
-	unit_skip("This user cannot have mounts of its own: run it as root.");
-	return false;
+	return status == 0;
 }
 
 void tenant_private_mounts(void)

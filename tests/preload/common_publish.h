@@ -27,8 +27,8 @@ uint64_t tenant_charged(const char *dir, const char *tenant);
 void tenant_write(const char *path, const char *text);
 
 /*
- * Whether this user can have mounts that nobody else sees; otherwise skips the running test.
- * tenant_private_mounts(), in the body, makes them: an empty /run. Exits if it cannot.
+ * Whether this user can have mounts that nobody else sees. tenant_private_mounts(), in the
+ * body, makes them: an empty /run. Exits if it cannot.
  */
 bool tenant_can_mount(void);
 void tenant_private_mounts(void);

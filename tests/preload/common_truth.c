@@ -17,7 +17,8 @@ struct simgpu_client truth_of(pid_t pid)
 	if (found)
 		client = *found;
 	else
-		fprintf(stderr, "the device does not know process %d %s\n", (int)pid, why);
+		fprintf(stderr, "the device does not know process %d %s\n", (int)pid,
+			why);
 	simgpu_free(truth);
 	simgpu_close(monitor);
 	return client;

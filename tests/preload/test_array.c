@@ -13,7 +13,7 @@
 #include "common_tenant.h"
 #include "common_truth.h"
 
-#define MIB   ((uint64_t)1 << 20)
+#define MIB ((uint64_t)1 << 20)
 #define QUOTA "GPUSHIM_MEMORY=64MiB"
 
 /* The tenant's own books: what is not left of the quota. */
@@ -25,19 +25,20 @@ static uint64_t charged_bytes(void)
 	return total - free_bytes;
 }
 
-static void books_agree(const CUDA_ARRAY3D_DESCRIPTOR *desc, unsigned levels,
+static bool books_agree(const CUDA_ARRAY3D_DESCRIPTOR *desc, unsigned levels,
 			uint64_t expected_bytes)
 {
 	const uint64_t charged = charged_bytes(), taken = truth_memory().array;
 
-	if (!check(charged == taken) || !check(charged == expected_bytes))
-		fprintf(stderr,
-			"  %zu x %zu x %zu, format 0x%x, %u channels, flags 0x%x, "
-			"%u levels: charged %llu, taken %llu, expected %llu\n",
-			desc->Width, desc->Height, desc->Depth, (unsigned)desc->Format,
-			desc->NumChannels, desc->Flags, levels,
-			(unsigned long long)charged, (unsigned long long)taken,
-			(unsigned long long)expected_bytes);
+	if (check(charged == taken) && check(charged == expected_bytes))
+		return true;
+	fprintf(stderr,
+		"  %zu x %zu x %zu, format 0x%x, %u channels, flags 0x%x, %u levels: "
+		"charged %llu, taken %llu, expected %llu\n",
+		desc->Width, desc->Height, desc->Depth, (unsigned)desc->Format,
+		desc->NumChannels, desc->Flags, levels, (unsigned long long)charged,
+		(unsigned long long)taken, (unsigned long long)expected_bytes);
+	return false;
 }
 
 /* ---- formats and shapes ---- */
@@ -62,7 +63,7 @@ static const CUarray_format formats[] = {
 };
 
 /* The device's own figure is what is expected: the arrays of the simulated GPU have no
- * padding. */
+ * padding. Returns how many there were; ends with the first that is charged wrongly. */
 static unsigned try_all(const CUDA_ARRAY3D_DESCRIPTOR *shape, unsigned levels)
 {
 	CUDA_ARRAY3D_DESCRIPTOR desc = *shape;
@@ -75,14 +76,15 @@ static unsigned try_all(const CUDA_ARRAY3D_DESCRIPTOR *shape, unsigned levels)
 			CUresult res;
 
 			desc.Format = formats[f];
-			res = levels ? cuMipmappedArrayCreate(&mipmap, &desc, levels) :
-				       cuArray3DCreate(&array, &desc);
-			books_agree(&desc, levels, truth_memory().array);
+			res = levels ? cuMipmappedArrayCreate(&mipmap, &desc, levels)
+				     : cuArray3DCreate(&array, &desc);
+			if (!books_agree(&desc, levels, truth_memory().array))
+				return 0;
 			if (res != CUDA_SUCCESS)
 				continue;
 			made++;
-			check_result(levels ? cuMipmappedArrayDestroy(mipmap) :
-					      cuArrayDestroy(array),
+			check_result(levels ? cuMipmappedArrayDestroy(mipmap)
+					    : cuArrayDestroy(array),
 				     CUDA_SUCCESS);
 			books_agree(&desc, levels, 0);
 		}
@@ -359,10 +361,11 @@ TENANT_BODY(calls_that_fail)
 
 static void failed_creations_leave_no_charge_and_failed_destructions_keep_it(void)
 {
-	CU_ASSERT(tenant_passes("calls_that_fail", QUOTA,
-				"SIMGPU_FAULTS=cuArray3DCreate@1=999;cuArrayDestroy@1=999;"
-				"cuMipmappedArrayCreate@1=999;cuMipmappedArrayDestroy@1=999",
-				NULL));
+	CU_ASSERT(tenant_passes(
+		"calls_that_fail", QUOTA,
+		"SIMGPU_FAULTS=cuArray3DCreate@1=999;cuArrayDestroy@1=999;"
+		"cuMipmappedArrayCreate@1=999;cuMipmappedArrayDestroy@1=999",
+		NULL));
 }
 
 const struct unit_suite unit_suite = {

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,17 +57,18 @@ static void says(const char *why)
 {
 	const char *text = tenant_stderr();
 	const char *end = strchr(text, '\n');
-	bool good = strncmp(text, "gpushim: ", 9) == 0 && strstr(text, why) && end && !end[1];
+	bool good = strncmp(text, "gpushim: ", 9) == 0 && strstr(text, why) && end &&
+		    !end[1];
 
 	CU_ASSERT(good);
 	if (!good)
 		printf("it says: %sand not one line about: %s\n", text, why);
 }
 
-#define REFUSED(why, ...)                                                   \
-	do {                                                                \
-		CU_ASSERT(tenant_passes("is_refused", __VA_ARGS__, NULL));  \
-		says(why);                                                  \
+#define REFUSED(why, ...)                                                  \
+	do {                                                               \
+		CU_ASSERT(tenant_passes("is_refused", __VA_ARGS__, NULL)); \
+		says(why);                                                 \
 	} while (0)
 
 /* A path in this test's directory; two are good at a time. */
@@ -78,6 +80,15 @@ static const char *in_dir(const char *name)
 	turn = !turn;
 	snprintf(paths[turn], sizeof(paths[turn]), "%s/%s", tenant_dir(), name);
 	return paths[turn];
+}
+
+/* Otherwise the test is skipped. */
+static bool can_mount(void)
+{
+	if (tenant_can_mount())
+		return true;
+	unit_skip("This user cannot have mounts of its own: run it as root.");
+	return false;
 }
 
 /* ---- variables ---- */
@@ -218,8 +229,8 @@ static void a_page_that_is_not_valid_refuses(void)
 		long offset;
 		size_t bytes;
 	} damage[] = {
-		{ 0, 8 }, /* magic */
-		{ 8, 4 }, /* version */
+		{ 0, 8 },  /* magic */
+		{ 8, 4 },  /* version */
 		{ 12, 1 }, /* size */
 		{ offsetof(struct gpushim_policy_page, limits[1]) + 464, 200 },
 		{ 0, GPUSHIM_POLICY_BYTES },
@@ -304,8 +315,8 @@ static void a_ledger_of_another_version_or_tenant_refuses(void)
 	tenant_forget();
 	CU_ASSERT(tenant_publish(tenant_dir(), "default", 64 * MIB));
 	CU_ASSERT(tenant_publish(tenant_dir(), "other", 64 * MIB));
-	CU_ASSERT(rename(in_dir("ledger/other/ledger"), in_dir("ledger/default/ledger")) ==
-		  0);
+	CU_ASSERT(rename(in_dir("ledger/other/ledger"),
+			 in_dir("ledger/default/ledger")) == 0);
 	REFUSED("ledger/default/ledger", "GPUSHIM_WAIT_MS=0");
 }
 
@@ -356,7 +367,7 @@ TENANT_BODY(is_refused_by_a_directory_that_is_full_but_for_the_page)
 
 static void a_directory_without_room_or_rights_refuses(void)
 {
-	if (!tenant_can_mount())
+	if (!can_mount())
 		return;
 	CU_ASSERT(tenant_passes("is_refused_by_a_read_only_directory",
 				"GPUSHIM_MEMORY=64MiB", NULL));
@@ -417,7 +428,7 @@ TENANT_BODY(is_refused_by_a_link)
 
 static void a_user_directory_that_others_prepared_refuses(void)
 {
-	if (!tenant_can_mount())
+	if (!can_mount())
 		return;
 	if (geteuid() != 0) {
 		unit_skip("Only root can give a directory away.");
@@ -444,8 +455,9 @@ static void limits_json_that_cannot_be_used_refuses(void)
 	REFUSED("limits.json", variable, "GPUSHIM_MEMORY=64MiB");
 	tenant_write(in_dir("limits.json"), "{ \"version\": 1,\n  \"tenants\": }\n");
 	REFUSED("limits.json:2:", variable, "GPUSHIM_MEMORY=64MiB");
-	tenant_write(in_dir("limits.json"),
-		     "{ \"version\": 1, \"tenants\": { \"train\": { \"memory\": \"1GiB\" } } }");
+	tenant_write(
+		in_dir("limits.json"),
+		"{ \"version\": 1, \"tenants\": { \"train\": { \"memory\": \"1GiB\" } } }");
 	REFUSED("limits.json", variable, "GPUSHIM_TENANT=infer");
 }
 
@@ -457,8 +469,9 @@ static void limits_json_without_its_parser_refuses(void)
 	snprintf(command, sizeof(command), "cp '%s/lib/libgpushim.so' '%s'",
 		 getenv("BUILD") ? getenv("BUILD") : "build", in_dir("libgpushim.so"));
 	CU_ASSERT_FATAL(system(command) == 0);
-	tenant_write(in_dir("limits.json"),
-		     "{ \"version\": 1, \"tenants\": { \"*\": { \"memory\": \"1GiB\" } } }");
+	tenant_write(
+		in_dir("limits.json"),
+		"{ \"version\": 1, \"tenants\": { \"*\": { \"memory\": \"1GiB\" } } }");
 	snprintf(variable, sizeof(variable), "GPUSHIM_LIMITS=%s", in_dir("limits.json"));
 	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", in_dir("libgpushim.so"));
 	REFUSED("libgpushim-limits.so", variable, preload);
@@ -490,9 +503,53 @@ TENANT_BODY(is_refused_in_a_container_for_its_variable)
 	be_refused();
 }
 
+TENANT_BODY(is_refused_as_another_user)
+{
+	tenant_become_container("train", 64 << 20);
+	check(mount("none", "/run/gpushim/policy", NULL, MS_REMOUNT | MS_BIND, NULL) ==
+	      0);
+	scribble("/run/node/policy/train/policy", 0, 100);
+	/* Who is not root cannot write root's page, wherever it lies. */
+	check(setuid(12345) == 0);
+	be_refused();
+}
+
+TENANT_BODY(is_refused_without_descriptors)
+{
+	tenant_become_container("train", 64 << 20);
+	while (open("/dev/null", O_RDONLY) >= 0)
+		;
+	check(errno == EMFILE);
+	be_refused();
+}
+
+static void an_unwritable_page_is_not_escaped_by_using_up_descriptors(void)
+{
+	if (!can_mount())
+		return;
+	CU_ASSERT(tenant_passes("is_refused_without_descriptors",
+				"GPUSHIM_ON_ERROR=allow", "GPUSHIM_DIR", NULL));
+	says("/run/gpushim/policy/policy");
+}
+
+TENANT_BODY(is_refused_and_makes_nothing)
+{
+	tenant_private_mounts();
+	be_refused();
+	check(access("/run/gpushim", F_OK) < 0);
+}
+
+static void a_variable_that_is_not_understood_makes_no_directory(void)
+{
+	if (!can_mount())
+		return;
+	CU_ASSERT(tenant_passes("is_refused_and_makes_nothing", "GPUSHIM_DIR",
+				"GPUSHIM_MEMORY=lots", NULL));
+}
+
 static void an_unwritable_page_is_not_escaped_by_allowing_errors(void)
 {
-	if (!tenant_can_mount())
+	if (!can_mount())
 		return;
 	CU_ASSERT(tenant_publish(tenant_dir(), "own", 64 * MIB));
 	CU_ASSERT(tenant_passes("is_refused_in_a_container", "GPUSHIM_ON_ERROR=allow",
@@ -501,9 +558,41 @@ static void an_unwritable_page_is_not_escaped_by_allowing_errors(void)
 	CU_ASSERT(tenant_passes("is_refused_in_a_container_for_its_variable",
 				"GPUSHIM_ON_ERROR=allow", "GPUSHIM_MEMORY=lots", NULL));
 	says("GPUSHIM_MEMORY=lots");
+	if (geteuid() != 0)
+		return;
+	CU_ASSERT(tenant_passes("is_refused_as_another_user", "GPUSHIM_ON_ERROR=allow",
+				NULL));
+	says("/run/gpushim/policy/policy");
 }
 
 /* ---- once ---- */
+
+static void *be_refused_in_a_thread(void *barrier)
+{
+	pthread_barrier_wait(barrier);
+	be_refused();
+	return NULL;
+}
+
+TENANT_BODY(is_refused_in_all_threads)
+{
+	enum { THREADS = 8 };
+	pthread_t threads[THREADS];
+	pthread_barrier_t barrier;
+
+	pthread_barrier_init(&barrier, NULL, THREADS);
+	for (int i = 0; i < THREADS; i++)
+		check(pthread_create(&threads[i], NULL, be_refused_in_a_thread,
+				     &barrier) == 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+}
+
+static void it_is_said_once_by_all_threads(void)
+{
+	CU_ASSERT(tenant_passes("is_refused_in_all_threads", "GPUSHIM_WAIT_MS=20", NULL));
+	says("there is no policy");
+}
 
 TENANT_BODY(is_refused_with_its_children)
 {
@@ -578,6 +667,9 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(limits_json_without_its_parser_refuses),
 		UNIT_TEST(who_allows_errors_is_not_limited_and_told_so),
 		UNIT_TEST(an_unwritable_page_is_not_escaped_by_allowing_errors),
+		UNIT_TEST(an_unwritable_page_is_not_escaped_by_using_up_descriptors),
+		UNIT_TEST(a_variable_that_is_not_understood_makes_no_directory),
+		UNIT_TEST(it_is_said_once_by_all_threads),
 		UNIT_TEST(it_is_said_once_by_a_process_and_its_forked_children),
 		UNIT_TEST(a_refusal_leaves_no_descriptor_and_no_umask_behind),
 	},

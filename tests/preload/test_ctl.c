@@ -96,7 +96,8 @@ static int ctl(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(words, sizeof(words), format, args);
 	va_end(args);
-	snprintf(command, sizeof(command), "GPUSHIM_DIR=%s %s/bin/gpushim-ctl %s 2>&1",
+	snprintf(command, sizeof(command),
+		 "GPUSHIM_DIR=%s GPUSHIM_WAIT_MS=0 %s/bin/gpushim-ctl %s 2>&1",
 		 tenant_dir(), build ? build : "build", words);
 	pipe = popen(command, "r");
 	if (!pipe)
@@ -123,7 +124,8 @@ static const char *limits_file(const char *tenants)
 
 	snprintf(path, sizeof(path), "%s/limits.json", tenant_dir());
 	file = fopen(path, "w");
-	if (!file || fprintf(file, "{\"version\": 1, \"tenants\": {\n%s}}\n", tenants) < 0 ||
+	if (!file ||
+	    fprintf(file, "{\"version\": 1, \"tenants\": {\n%s}}\n", tenants) < 0 ||
 	    fclose(file) != 0)
 		abort();
 	return path;
@@ -148,9 +150,9 @@ static const cJSON *shown(cJSON *root, ...)
 
 	va_start(keys, root);
 	while (item && (key = va_arg(keys, const char *)))
-		item = cJSON_IsArray(item) ?
-			       cJSON_GetArrayItem(item, (int)strtol(key, NULL, 10)) :
-			       cJSON_GetObjectItemCaseSensitive(item, key);
+		item = cJSON_IsArray(item)
+			       ? cJSON_GetArrayItem(item, (int)strtol(key, NULL, 10))
+			       : cJSON_GetObjectItemCaseSensitive(item, key);
 	va_end(keys);
 	return item;
 }
@@ -181,16 +183,18 @@ static void a_file_that_is_refused_changes_nothing(void)
 	CU_ASSERT_EQUAL(ctl("apply %s", limits_file("\"t\": {\"memory\": \"1GiB\",\n"
 						    "\"compute\": {\"request\": 120}}")),
 			1);
-	CU_ASSERT(said("limits.json:3:24: /tenants/t/compute/request: 120 is above the limit "
-		       "100\n"));
+	CU_ASSERT(said(
+		"limits.json:3:24: /tenants/t/compute/request: 120 is above the limit "
+		"100\n"));
 	CU_ASSERT(said("gpushim-ctl: Nothing was changed; the limits in force stay.\n"));
 	/* Together they are more than the device has. */
 	CU_ASSERT_EQUAL(ctl("apply %s", limits_file("\"t\": {\"memory\": \"1GiB\"},\n"
 						    "\"u\": {\"memory\": \"16GiB\"}")),
 			1);
-	CU_ASSERT(said("limits.json:3:17: /tenants/u/memory: with this the quotas come to 17 "
-		       "GiB on " UUID ", which has 16 GiB; lower one, or write \"overcommit\": "
-		       "true\n"));
+	CU_ASSERT(said(
+		"limits.json:3:17: /tenants/u/memory: with this the quotas come to 17 "
+		"GiB on " UUID ", which has 16 GiB; lower one, or write \"overcommit\": "
+		"true\n"));
 	CU_ASSERT(tenant_passes("has_64_mebibytes", "GPUSHIM_TENANT=t", NULL));
 	CU_ASSERT_EQUAL(ctl("show u"), 1);
 }
@@ -209,8 +213,9 @@ static void who_does_not_fit_by_the_template_is_closed(void)
 	CU_ASSERT(applies("\"*\": {\"memory\": \"6GiB\"}"));
 	CU_ASSERT(said("a: memory 6 GiB"));
 	CU_ASSERT(said("b: memory 6 GiB"));
-	CU_ASSERT(said("c: closed: tenant 'c' does not fit: with this the quotas come to 18 GiB "
-		       "on " UUID ", which has 16 GiB"));
+	CU_ASSERT(said(
+		"c: closed: tenant 'c' does not fit: with this the quotas come to 18 GiB "
+		"on " UUID ", which has 16 GiB"));
 	CU_ASSERT(tenant_passes("is_closed", "GPUSHIM_TENANT=c", NULL));
 	CU_ASSERT_PTR_NOT_NULL(strstr(tenant_stderr(), "tenant 'c' does not fit"));
 	/* A newcomer that sorts before does not displace who has a place. */
@@ -230,7 +235,8 @@ static void who_is_not_listed_any_more_is_closed(void)
 	running = tenant_start("is_closed_while_it_runs", "GPUSHIM_TENANT=t", NULL);
 	CU_ASSERT_FATAL(tenant_met(running));
 	CU_ASSERT(applies("\"u\": {}"));
-	CU_ASSERT(said("t: closed: tenant 't' is not listed and there is no template \"*\"\n"));
+	CU_ASSERT(said(
+		"t: closed: tenant 't' is not listed and there is no template \"*\"\n"));
 	tenant_go(running);
 	CU_ASSERT(tenant_ends(running));
 	CU_ASSERT(tenant_passes("is_closed", "GPUSHIM_TENANT=t", NULL));
@@ -286,8 +292,9 @@ static void a_closed_tenant_is_opened_with_a_quota(void)
 	CU_ASSERT(applies("\"t\": {}"));
 	CU_ASSERT(applies("\"u\": {}"));
 	CU_ASSERT_EQUAL(ctl("set t compute=10"), 1);
-	CU_ASSERT(said("gpushim-ctl: Tenant t is closed (tenant 't' is not listed and there is no "
-		       "template \"*\"). Set memory=, for all devices, to open it.\n"));
+	CU_ASSERT(said(
+		"gpushim-ctl: Tenant t is closed (tenant 't' is not listed and there is no "
+		"template \"*\"). Set memory=, for all devices, to open it.\n"));
 	CU_ASSERT(tenant_passes("is_closed", "GPUSHIM_TENANT=t", NULL));
 	CU_ASSERT_EQUAL(ctl("set t memory=64MiB"), 0);
 	CU_ASSERT(tenant_passes("has_64_mebibytes", "GPUSHIM_TENANT=t", NULL));
@@ -299,35 +306,46 @@ static void changes_that_make_no_sense_are_refused(void)
 		const char *arguments, *message;
 		int status;
 	} refusals[] = {
-		{ "t memory=8", "memory: '8' is not a size with its unit, such as 8GiB, a share "
-				"such as 25%, or none. Nothing was changed.\n",
+		{ "t memory=8",
+		  "memory: '8' is not a size with its unit, such as 8GiB, a share "
+		  "such as 25%, or none. Nothing was changed.\n",
 		  1 },
 		{ "t memory=0GiB", "memory: '0GiB' is not a size with its unit", 1 },
 		{ "t memory=", "memory: '' is not a size with its unit", 1 },
-		{ "t memory=0%", "memory: '0%' is not a share of the device, above 0% and at "
-				 "most 100%. Nothing was changed.\n",
+		{ "t memory=0%",
+		  "memory: '0%' is not a share of the device, above 0% and at "
+		  "most 100%. Nothing was changed.\n",
 		  1 },
-		{ "t compute=120", "compute: '120' is not REQUEST or REQUEST:LIMIT in percent, "
-				   "the limit above 0, or none. Nothing was changed.\n",
+		{ "t compute=120",
+		  "compute: '120' is not REQUEST or REQUEST:LIMIT in percent, "
+		  "the limit above 0, or none. Nothing was changed.\n",
 		  1 },
 		{ "t compute=0", "compute: '0' is not REQUEST or REQUEST:LIMIT", 1 },
-		{ "t compute=50:40", "compute: '50:40' is not REQUEST:LIMIT with a request that "
-				     "is not above the limit. Nothing was changed.\n",
+		{ "t compute=50:40",
+		  "compute: '50:40' is not REQUEST:LIMIT with a request that "
+		  "is not above the limit. Nothing was changed.\n",
 		  1 },
-		{ "t view=all", "view: 'all' is not quota or device. Nothing was changed.\n", 1 },
-		{ "t priority=high", "priority: 'high' is not latency, normal or batch. Nothing "
-				     "was changed.\n",
+		{ "t view=all",
+		  "view: 'all' is not quota or device. Nothing was changed.\n", 1 },
+		{ "t priority=high",
+		  "priority: 'high' is not latency, normal or batch. Nothing "
+		  "was changed.\n",
 		  1 },
-		{ "t context_memory=5%", "context_memory: '5%' is not a size, such as 300MiB", 1 },
+		{ "t context_memory=5%",
+		  "context_memory: '5%' is not a size, such as 300MiB", 1 },
 		{ "t memory=1GiB compute=x", "compute: 'x' is not REQUEST", 1 },
-		{ "t --device 0 memory=1GiB", "'0' is not a device: write GPU- or MIG- and its "
-					      "UUID, as nvidia-smi -L shows it.\n",
+		{ "t --device 0 memory=1GiB",
+		  "'0' is not a device: write GPU- or MIG- and its "
+		  "UUID, as nvidia-smi -L shows it.\n",
 		  1 },
-		{ "nobody memory=1GiB", "There is no tenant nobody with a policy in ", 1 },
-		{ "t gpu=1", "'gpu=1' is not KEY=VALUE with a key out of memory, compute, "
-			     "priority, view and context_memory.\nUsage: gpushim-ctl set ",
+		{ "nobody memory=1GiB", "There is no tenant nobody with a policy in ",
+		  1 },
+		{ "t gpu=1",
+		  "'gpu=1' is not KEY=VALUE with a key out of memory, compute, "
+		  "priority, view and context_memory.\nUsage: gpushim-ctl set ",
 		  2 },
-		{ "t", "A tenant and what to set are needed.\nUsage: gpushim-ctl set ", 2 },
+		{ "t", "A tenant and what to set are needed.\nUsage: gpushim-ctl set ",
+		  2 },
 		{ "../t memory=1GiB", "'../t' cannot be a tenant's name.\n", 2 },
 	};
 
@@ -363,7 +381,8 @@ static void what_is_shown_is_what_the_device_says(void)
 			(double)tenant_device_requested());
 	CU_ASSERT_EQUAL(number(cJSON_GetObjectItem(device, "charged_bytes")), 48.0 * MIB);
 	CU_ASSERT_EQUAL(number(cJSON_GetObjectItem(device, "limit_bytes")), 64.0 * MIB);
-	CU_ASSERT_STRING_EQUAL(text(cJSON_GetObjectItem(device, "limit_source")), "policy");
+	CU_ASSERT_STRING_EQUAL(text(cJSON_GetObjectItem(device, "limit_source")),
+			       "policy");
 	CU_ASSERT_EQUAL(number(cJSON_GetObjectItem(process, "pid")), (double)running);
 	CU_ASSERT_EQUAL(number(cJSON_GetObjectItem(process, "denials")), 1.0);
 	CU_ASSERT_EQUAL(number(shown(root, "tenants", "0", "processes", "0", "usage", "0",
@@ -421,7 +440,7 @@ static void a_ledger_that_is_none_spoils_no_other(void)
 	fputs("nonsense", file);
 	fclose(file);
 	CU_ASSERT_EQUAL(ctl("show"), 1);
-	CU_ASSERT(said("gpushim-ctl: the ledger is truncated"));
+	CU_ASSERT(said("gpushim-ctl: Tenant a is left out: the ledger is truncated.\n"));
 	CU_ASSERT(said("\nt       -"));
 }
 
@@ -429,16 +448,20 @@ static void a_ledger_that_is_none_spoils_no_other(void)
 
 static void a_file_is_checked_against_the_devices_of_the_machine(void)
 {
-	CU_ASSERT_EQUAL(ctl("check %s", limits_file("\"t\": {\"memory\": \"50%\"},\n"
-						    "\"*\": {\"compute\": {\"limit\": 50}}")),
-			0);
+	CU_ASSERT_EQUAL(
+		ctl("check %s", limits_file("\"t\": {\"memory\": \"50%\"},\n"
+					    "\"*\": {\"compute\": {\"limit\": 50}}")),
+		0);
 	CU_ASSERT(said("t       " UUID "  8 GiB  best effort  normal    -\n"));
 	CU_ASSERT(said("*       " UUID "   none  up to 50%    normal    -\n"));
-	CU_ASSERT_EQUAL(ctl("check %s", limits_file("\"t\": {\"memory\": \"17GiB\"}")), 1);
-	CU_ASSERT(said("/tenants/t/memory: with this the quotas come to 17 GiB on " UUID));
+	CU_ASSERT_EQUAL(ctl("check %s", limits_file("\"t\": {\"memory\": \"17GiB\"}")),
+			1);
+	CU_ASSERT(
+		said("/tenants/t/memory: with this the quotas come to 17 GiB on " UUID));
 	CU_ASSERT_EQUAL(ctl("check %s", limits_file("\"t\": {\"memory\": 8}")), 1);
-	CU_ASSERT(said("limits.json:2:17: /tenants/t/memory: 8 has no unit; write a unit, such "
-		       "as \"8GiB\"\n"));
+	CU_ASSERT(said(
+		"limits.json:2:17: /tenants/t/memory: 8 has no unit; write a unit, such "
+		"as \"8GiB\"\n"));
 	CU_ASSERT_EQUAL(ctl("check /nowhere"), 1);
 	CU_ASSERT(said("/nowhere: cannot be read: No such file or directory\n"));
 }
@@ -448,9 +471,11 @@ static void without_nvml_it_says_what_was_not_checked(void)
 	char *before = getenv("LD_LIBRARY_PATH"), *kept = before ? strdup(before) : NULL;
 
 	unsetenv("LD_LIBRARY_PATH");
-	CU_ASSERT_EQUAL(ctl("check %s", limits_file("\"t\": {\"memory\": \"900GiB\"}")), 0);
+	CU_ASSERT_EQUAL(ctl("check %s", limits_file("\"t\": {\"memory\": \"900GiB\"}")),
+			0);
 	if (strstr(output, "Only what holds on any device was checked"))
-		CU_ASSERT(said("there is no NVML (libnvidia-ml.so.1) on this machine.\n"));
+		CU_ASSERT(
+			said("there is no NVML (libnvidia-ml.so.1) on this machine.\n"));
 	CU_ASSERT_EQUAL(ctl("check %s", limits_file("\"t\": {\"memory\": \"60%\"},\n"
 						    "\"u\": {\"memory\": \"60%\"}")),
 			1);
@@ -470,7 +495,8 @@ static void the_doctor_says_to_what_programs_are_held(void)
 	CU_ASSERT(said("driver     "));
 	CU_ASSERT(said("libcuda.so.1, CUDA "));
 	CU_ASSERT(said("preload    effective: cuInit is answered by "));
-	CU_ASSERT(said("here       programs started as things are do NOT have the library"));
+	CU_ASSERT(said(
+		"here       programs started as things are do NOT have the library"));
 	CU_ASSERT(said("limit      " UUID ": 64 MiB, by policy\n"));
 	CU_ASSERT(said("coverage   "));
 	CU_ASSERT(said("dlmopen(3)"));

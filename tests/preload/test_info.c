@@ -10,8 +10,8 @@
 #include "common_tenant.h"
 #include "common_truth.h"
 
-#define MIB   ((uint64_t)1 << 20)
-#define GIB   ((uint64_t)1 << 30)
+#define MIB ((uint64_t)1 << 20)
+#define GIB ((uint64_t)1 << 30)
 #define QUOTA "GPUSHIM_MEMORY=64MiB"
 
 struct info {
@@ -34,7 +34,8 @@ static uint64_t device_free_bytes(uint64_t *total_bytes)
 	struct simgpu_truth *truth = monitor ? simgpu_truth(monitor) : NULL;
 	uint64_t free_bytes = UINT64_MAX;
 
-	if (check(truth)) {
+	check(truth);
+	if (truth) {
 		*total_bytes = truth->devices[0].total_bytes;
 		free_bytes = *total_bytes - truth->devices[0].used_bytes;
 	}
@@ -286,10 +287,9 @@ TENANT_BODY(the_second_device_as_the_first)
 static void limits_by_index_follow_the_device_when_others_are_hidden(void)
 {
 	setenv("SIMGPU_DEVICES", "2", 1);
-	CU_ASSERT(tenant_passes("the_second_device_as_the_first",
-				"CUDA_DEVICE_MEMORY_LIMIT_0=64m",
-				"CUDA_DEVICE_MEMORY_LIMIT_1=32m",
-				"CUDA_VISIBLE_DEVICES=1,0", NULL));
+	CU_ASSERT(tenant_passes(
+		"the_second_device_as_the_first", "CUDA_DEVICE_MEMORY_LIMIT_0=64m",
+		"CUDA_DEVICE_MEMORY_LIMIT_1=32m", "CUDA_VISIBLE_DEVICES=1,0", NULL));
 	unsetenv("SIMGPU_DEVICES");
 }
 

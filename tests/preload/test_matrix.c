@@ -25,40 +25,21 @@
 static const char held[] = "40 MiB: 0, 25 MiB: 2, 24 MiB: 0\n";
 static const char free_for_all[] = "40 MiB: 0, 25 MiB: 0, 24 MiB: 0\n";
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define INSTRUMENTED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define INSTRUMENTED 1
-#endif
-#endif
-
-/* A plain program cannot load an instrumented driver. */
-static bool plain(void)
-{
-#ifdef INSTRUMENTED
-	unit_skip("The clients are plain programs, and the driver is instrumented.");
-	return false;
-#else
-	return true;
-#endif
-}
-
 static bool run(struct client *client, const char *output, int allocations)
 {
 	static struct client_run result;
 
 	client_run(client, &result);
-	return client_check(&result,
-			    result.status == 0 && strcmp(result.out, output) == 0 &&
-				    client_calls(&result, "cuInit") == 1 &&
-				    client_calls(&result, "cuMemAlloc_v2") == allocations);
+	return client_check(
+		&result, result.status == 0 && strcmp(result.out, output) == 0 &&
+				 client_calls(&result, "cuInit") == 1 &&
+				 client_calls(&result, "cuMemAlloc_v2") == allocations);
 }
 
 /* Seen exactly once with the shim, and the same client free without it. */
 static void is_caught(struct client client)
 {
-	if (!plain())
+	if (!client_plain())
 		return;
 	client.variables[0] = QUOTA;
 	client.variables[1] = CALLS;
@@ -69,7 +50,7 @@ static void is_caught(struct client client)
 
 static void passes_by(struct client client)
 {
-	if (!plain())
+	if (!client_plain())
 		return;
 	client.variables[0] = QUOTA;
 	client.variables[1] = CALLS;
@@ -128,12 +109,14 @@ static void dlopen_by_absolute_path_is_caught(void)
 
 static void cuGetProcAddress_found_by_dlsym_is_caught(void)
 {
-	is_caught((struct client){ .arguments = { "client", "resolver", "libcuda.so.1" } });
+	is_caught(
+		(struct client){ .arguments = { "client", "resolver", "libcuda.so.1" } });
 }
 
 static void look_ups_in_the_global_scope_are_caught(void)
 {
-	is_caught((struct client){ .arguments = { "client", "default", "libcuda.so.1" } });
+	is_caught(
+		(struct client){ .arguments = { "client", "default", "libcuda.so.1" } });
 	is_caught((struct client){ .arguments = { "client", "next", "libcuda.so.1" } });
 }
 
@@ -167,10 +150,10 @@ static void a_deepbind_plugin_that_uses_dlsym_is_caught(void)
 
 static void deepbind_that_is_kept_on_request_passes_by(void)
 {
-	passes_by((struct client){ .arguments = { "client", "plugin",
-						  client_part("plugin_linked"),
-						  "deepbind" },
-				   .variables = { NULL, NULL, "GPUSHIM_DEEPBIND=keep" } });
+	passes_by((struct client){
+		.arguments = { "client", "plugin", client_part("plugin_linked"),
+			       "deepbind" },
+		.variables = { NULL, NULL, "GPUSHIM_DEEPBIND=keep" } });
 }
 
 /* ---- those who look for the real dlsym ---- */
@@ -211,7 +194,7 @@ static void the_first_of_two_that_replace_dlsym_sees_the_calls(void)
 {
 	static struct client_run result;
 
-	if (!plain())
+	if (!client_plain())
 		return;
 	client_run(&(struct client){ .arguments = { "client", "dlopen", "libcuda.so.1" },
 				     .before = "plugin_hooker",
@@ -274,7 +257,8 @@ static void addresses_that_are_no_exports_are_told_by_the_version_rule(void)
 /* Documented ways past. */
 static void a_driver_in_a_name_space_of_its_own_passes_by(void)
 {
-	passes_by((struct client){ .arguments = { "client", "dlmopen", "libcuda.so.1" } });
+	passes_by(
+		(struct client){ .arguments = { "client", "dlmopen", "libcuda.so.1" } });
 	passes_by((struct client){ .arguments = { "client", "dlmopen-plugin",
 						  client_part("plugin_linked") } });
 }

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common_publish.h"
 #include "common_tenant.h"
 #include "common_truth.h"
 
-#define MIB   ((uint64_t)1 << 20)
+#define MIB ((uint64_t)1 << 20)
 #define QUOTA "GPUSHIM_MEMORY=64MiB"
 
 /* What there is left of the quota, as the program is told. */
@@ -97,7 +98,8 @@ TENANT_BODY(pitched_to_the_byte)
 	/* As the driver rounds rows: the quota is that many of them. */
 	check_result(cuMemAllocPitch(&p, &pitch, 1000, rows + 1, 4),
 		     CUDA_ERROR_OUT_OF_MEMORY);
-	check_result(cuMemAllocPitch(&p, &pitch, 1025, rows, 4), CUDA_ERROR_OUT_OF_MEMORY);
+	check_result(cuMemAllocPitch(&p, &pitch, 1025, rows, 4),
+		     CUDA_ERROR_OUT_OF_MEMORY);
 	check_result(cuMemAllocPitch(&p, &pitch, 1000, rows, 4), CUDA_SUCCESS);
 	check(pitch == pitch_bytes);
 	not_a_byte_more(p, rows * pitch_bytes);
@@ -255,8 +257,8 @@ TENANT_BODY(a_free_that_fails)
 
 static void a_failed_free_keeps_the_charge(void)
 {
-	CU_ASSERT(tenant_passes("a_free_that_fails", QUOTA, "SIMGPU_FAULTS=cuMemFree@1=999",
-				NULL));
+	CU_ASSERT(tenant_passes("a_free_that_fails", QUOTA,
+				"SIMGPU_FAULTS=cuMemFree@1=999", NULL));
 }
 
 TENANT_BODY(a_free_of_what_has_gone)
@@ -349,6 +351,7 @@ TENANT_BODY(arguments_that_make_no_sense)
 
 	tenant_context();
 	check_result(cuMemAlloc(NULL, MIB), CUDA_ERROR_INVALID_VALUE);
+	check_result(cuMemAlloc(NULL, 100 * MIB), CUDA_ERROR_INVALID_VALUE);
 	check_result(cuMemAlloc(NULL, SIZE_MAX), CUDA_ERROR_INVALID_VALUE);
 	check_result(cuMemAlloc(&p, 0), CUDA_ERROR_INVALID_VALUE);
 	check_result(cuMemAlloc(&p, SIZE_MAX), CUDA_ERROR_OUT_OF_MEMORY);
@@ -458,6 +461,46 @@ static void an_error_that_stays_is_passed_on(void)
 				"SIMGPU_FAULTS=sticky:cuMemAlloc@2=700", NULL));
 }
 
+/* ---- what is counted ---- */
+
+TENANT_BODY(some_of_each)
+{
+	CUdeviceptr p;
+	size_t pitch;
+
+	tenant_context();
+	check_result(cuMemAlloc(&p, 70 * MIB), CUDA_ERROR_OUT_OF_MEMORY);
+	check_result(cuMemAllocManaged(&p, 65 * MIB, CU_MEM_ATTACH_GLOBAL),
+		     CUDA_ERROR_OUT_OF_MEMORY);
+	/* The driver's refusals are not the quota's. */
+	check_result(cuMemAlloc(&p, 0), CUDA_ERROR_INVALID_VALUE);
+	check_result(cuMemFree(4096), CUDA_ERROR_INVALID_VALUE);
+	check_result(cuMemAlloc(&p, 1000), CUDA_SUCCESS);
+	check_result(cuMemAllocPitch(&p, &pitch, 512, 10, 4), CUDA_SUCCESS);
+	check_result(cuMemAllocManaged(&p, 3000, CU_MEM_ATTACH_GLOBAL), CUDA_SUCCESS);
+	tenant_meet();
+}
+
+static void refusals_and_kinds_of_memory_are_counted(void)
+{
+	pid_t pid = tenant_start("some_of_each", QUOTA, NULL);
+	const struct gpushim_snapshot *seen;
+
+	CU_ASSERT_FATAL(tenant_met(pid));
+	seen = tenant_snapshot(tenant_dir(), "default");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(seen);
+	CU_ASSERT_EQUAL(seen->processes_count, 1);
+	CU_ASSERT_EQUAL(seen->processes[0].denials, 2);
+	CU_ASSERT_EQUAL(seen->processes[0].denied_bytes, 135 * MIB);
+	CU_ASSERT_EQUAL(seen->processes[0].last_denied_bytes, 65 * MIB);
+	CU_ASSERT_EQUAL(seen->processes[0].untracked_frees, 0);
+	CU_ASSERT_EQUAL(seen->usages[0].kind_bytes[GPUSHIM_KIND_LINEAR], 1000 + 5120);
+	CU_ASSERT_EQUAL(seen->usages[0].kind_bytes[GPUSHIM_KIND_MANAGED], 3000);
+	CU_ASSERT_EQUAL(seen->usages[0].charged_bytes, tenant_device_requested());
+	tenant_go(pid);
+	CU_ASSERT(tenant_ends(pid));
+}
+
 /* ---- no limit ---- */
 
 TENANT_BODY(more_than_any_quota)
@@ -502,6 +545,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(without_a_context_the_driver_says_so_and_nothing_is_charged),
 		UNIT_TEST(an_allocation_that_a_capture_forbids_leaves_no_charge),
 		UNIT_TEST(an_error_that_stays_is_passed_on),
+		UNIT_TEST(refusals_and_kinds_of_memory_are_counted),
 		UNIT_TEST(without_a_limit_nothing_is_refused),
 	},
 };

@@ -2,6 +2,7 @@
  * Where limits come from, and which of several holds: judged by what the device has given,
  * and by what the ledger shows.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,20 +61,30 @@ static void holds(pid_t pid, uint64_t bytes, uint32_t source, const char *tenant
 {
 	if (tenant_met(pid)) {
 		CU_ASSERT_EQUAL(tenant_device_requested(), bytes);
-		CU_ASSERT_EQUAL(shown_source(tenant_snapshot(tenant_dir(), tenant), bytes),
-				source);
+		CU_ASSERT_EQUAL(
+			shown_source(tenant_snapshot(tenant_dir(), tenant), bytes),
+			source);
 		tenant_go(pid);
 	}
 	CU_ASSERT(tenant_ends(pid));
 }
 
-#define HOLDS(bytes, source, tenant, ...)                                             \
-	do {                                                                          \
-		expect(bytes);                                                        \
-		tenant_dir();                                                         \
+#define HOLDS(bytes, source, tenant, ...)                                               \
+	do {                                                                            \
+		expect(bytes);                                                          \
+		tenant_dir();                                                           \
 		holds(tenant_start("fills", __VA_ARGS__, NULL), bytes, source, tenant); \
-		tenant_forget();                                                      \
+		tenant_forget();                                                        \
 	} while (0)
+
+/* Otherwise the test is skipped. */
+static bool can_mount(void)
+{
+	if (tenant_can_mount())
+		return true;
+	unit_skip("This user cannot have mounts of its own: run it as root.");
+	return false;
+}
 
 /* ---- variables alone ---- */
 
@@ -98,8 +109,10 @@ static void limits_of_hami_are_understood(void)
 {
 	HOLDS(64 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT=64m");
 	HOLDS(1024 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT=1g");
-	HOLDS(3 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT_0=3072K");
-	HOLDS(5000001, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT=5000001");
+	HOLDS(3 * MIB, GPUSHIM_SOURCE_HAMI, "default",
+	      "CUDA_DEVICE_MEMORY_LIMIT_0=3072K");
+	HOLDS(5000001, GPUSHIM_SOURCE_HAMI, "default",
+	      "CUDA_DEVICE_MEMORY_LIMIT=5000001");
 }
 
 static void the_limit_of_nvidia_is_in_mebibytes(void)
@@ -121,9 +134,10 @@ static void the_smallest_of_several_variables_holds(void)
 
 static void an_index_counts_devices_before_some_are_hidden(void)
 {
-	HOLDS(32 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT_0=32m", "CUDA_DEVICE_MEMORY_LIMIT_1=48m");
-	HOLDS(32 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT_0=32m", "CUDA_DEVICE_MEMORY_LIMIT_1=48m",
-	      "CUDA_VISIBLE_DEVICES=0,1");
+	HOLDS(32 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT_0=32m",
+	      "CUDA_DEVICE_MEMORY_LIMIT_1=48m");
+	HOLDS(32 * MIB, GPUSHIM_SOURCE_HAMI, "default", "CUDA_DEVICE_MEMORY_LIMIT_0=32m",
+	      "CUDA_DEVICE_MEMORY_LIMIT_1=48m", "CUDA_VISIBLE_DEVICES=0,1");
 }
 
 /* Takes all of the device that is visible, and leaves the judgement to the limit. */
@@ -142,19 +156,20 @@ TENANT_BODY(is_refused_past_expect)
 static void a_visible_device_keeps_the_limit_of_its_index(void)
 {
 	expect(48 * MIB);
-	CU_ASSERT(tenant_passes("is_refused_past_expect", "CUDA_DEVICE_MEMORY_LIMIT_0=32m",
-				"CUDA_DEVICE_MEMORY_LIMIT_1=48m", "CUDA_VISIBLE_DEVICES= 1 ",
-				NULL));
+	CU_ASSERT(tenant_passes(
+		"is_refused_past_expect", "CUDA_DEVICE_MEMORY_LIMIT_0=32m",
+		"CUDA_DEVICE_MEMORY_LIMIT_1=48m", "CUDA_VISIBLE_DEVICES= 1 ", NULL));
 	tenant_forget();
-	CU_ASSERT(tenant_passes("is_refused_past_expect", "CUDA_DEVICE_MEMORY_LIMIT_0=32m",
-				"CUDA_DEVICE_MEMORY_LIMIT_1=48m", "CUDA_VISIBLE_DEVICES=1,0",
-				NULL));
+	CU_ASSERT(tenant_passes(
+		"is_refused_past_expect", "CUDA_DEVICE_MEMORY_LIMIT_0=32m",
+		"CUDA_DEVICE_MEMORY_LIMIT_1=48m", "CUDA_VISIBLE_DEVICES=1,0", NULL));
 }
 
 static void an_index_that_cannot_be_translated_gets_the_smallest_limit(void)
 {
 	expect(32 * MIB);
-	CU_ASSERT(tenant_passes("is_refused_past_expect", "CUDA_DEVICE_MEMORY_LIMIT_0=48m",
+	CU_ASSERT(tenant_passes("is_refused_past_expect",
+				"CUDA_DEVICE_MEMORY_LIMIT_0=48m",
 				"CUDA_DEVICE_MEMORY_LIMIT_1=32m",
 				"CUDA_VISIBLE_DEVICES=GPU-53696d00", NULL));
 }
@@ -188,12 +203,14 @@ TENANT_BODY(sees_the_whole_device)
 	check(total == UINT64_C(2) << 30);
 	check_result(cuMemGetInfo(&left, &total), CUDA_SUCCESS);
 	check(left == UINT64_C(64) << 20);
-	check_result(cuMemAlloc(&more, (UINT64_C(64) << 20) + 1), CUDA_ERROR_OUT_OF_MEMORY);
+	check_result(cuMemAlloc(&more, (UINT64_C(64) << 20) + 1),
+		     CUDA_ERROR_OUT_OF_MEMORY);
 }
 
 static void the_device_can_be_shown_in_place_of_the_quota(void)
 {
-	CU_ASSERT(tenant_passes("sees_the_whole_device", "GPUSHIM_MEMORY=64MiB", "GPUSHIM_VIEW=device", NULL));
+	CU_ASSERT(tenant_passes("sees_the_whole_device", "GPUSHIM_MEMORY=64MiB",
+				"GPUSHIM_VIEW=device", NULL));
 }
 
 /* ---- two processes, one ledger ---- */
@@ -224,8 +241,8 @@ static void processes_that_start_at_the_same_instant_share_one_quota(void)
 
 		tenant_dir();
 		for (int i = 0; i < PROCESSES; i++)
-			pids[i] = tenant_start("takes_forty_at_once", "GPUSHIM_MEMORY=64MiB",
-					       NULL);
+			pids[i] = tenant_start("takes_forty_at_once",
+					       "GPUSHIM_MEMORY=64MiB", NULL);
 		for (int i = 0; i < PROCESSES; i++)
 			CU_ASSERT(tenant_met(pids[i]));
 		for (int i = 0; i < PROCESSES; i++)
@@ -260,6 +277,54 @@ static void tenants_that_each_have_a_ledger_are_the_control(void)
 	CU_ASSERT(tenant_ends(two));
 }
 
+/* ---- threads, one account ---- */
+
+static void *take_eight(void *barrier)
+{
+	CUdeviceptr memory;
+
+	pthread_barrier_wait(barrier);
+	tenant_context();
+	check_result(cuMemAlloc(&memory, 8 << 20), CUDA_SUCCESS);
+	return NULL;
+}
+
+TENANT_BODY(starts_in_all_threads)
+{
+	enum { THREADS = 8 };
+	pthread_t threads[THREADS];
+	pthread_barrier_t barrier;
+	CUdeviceptr more;
+
+	pthread_barrier_init(&barrier, NULL, THREADS);
+	for (int i = 0; i < THREADS; i++)
+		check(pthread_create(&threads[i], NULL, take_eight, &barrier) == 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	tenant_context();
+	check_result(cuMemAlloc(&more, 1), CUDA_ERROR_OUT_OF_MEMORY);
+	tenant_meet();
+}
+
+static void threads_that_start_at_the_same_instant_open_one_account(void)
+{
+	for (int round = 0; round < 5; round++) {
+		const struct gpushim_snapshot *snapshot;
+		pid_t pid;
+
+		tenant_dir();
+		pid = tenant_start("starts_in_all_threads", "GPUSHIM_MEMORY=64MiB", NULL);
+		if (tenant_met(pid)) {
+			CU_ASSERT_EQUAL(tenant_device_requested(), 64 * MIB);
+			snapshot = tenant_snapshot(tenant_dir(), "default");
+			CU_ASSERT(snapshot && snapshot->processes_count == 1);
+			tenant_go(pid);
+		}
+		CU_ASSERT(tenant_ends(pid));
+		tenant_forget();
+	}
+}
+
 /* ---- pages ---- */
 
 static void a_page_in_the_directory_holds(void)
@@ -274,9 +339,9 @@ static uint64_t ignored_variables(const char *tenant)
 {
 	const struct gpushim_snapshot *snapshot = tenant_snapshot(tenant_dir(), tenant);
 
-	return snapshot && snapshot->processes_count == 1 ?
-		       snapshot->processes[0].ignored_variables :
-		       UINT64_MAX;
+	return snapshot && snapshot->processes_count == 1
+		       ? snapshot->processes[0].ignored_variables
+		       : UINT64_MAX;
 }
 
 static void variables_lower_a_page(void)
@@ -338,7 +403,8 @@ static const char *limits_json(const char *text)
 {
 	static char variable[600];
 
-	snprintf(variable, sizeof(variable), "GPUSHIM_LIMITS=%s/limits.json", tenant_dir());
+	snprintf(variable, sizeof(variable), "GPUSHIM_LIMITS=%s/limits.json",
+		 tenant_dir());
 	tenant_write(variable + strlen("GPUSHIM_LIMITS="), text);
 	return variable;
 }
@@ -377,12 +443,12 @@ static void the_ledger_lies_beside_the_cache_of_hami(void)
 	char variable[600], ledger[620];
 	pid_t pid;
 
-	snprintf(variable, sizeof(variable), "CUDA_DEVICE_MEMORY_SHARED_CACHE=%s/pod.cache",
-		 tenant_dir());
+	snprintf(variable, sizeof(variable),
+		 "CUDA_DEVICE_MEMORY_SHARED_CACHE=%s/pod.cache", tenant_dir());
 	snprintf(ledger, sizeof(ledger), "%s/pod.cache.gpushim", tenant_dir());
 	expect(64 * MIB);
-	pid = tenant_start("fills", "GPUSHIM_DIR", variable, "CUDA_DEVICE_MEMORY_LIMIT=64m",
-			   NULL);
+	pid = tenant_start("fills", "GPUSHIM_DIR", variable,
+			   "CUDA_DEVICE_MEMORY_LIMIT=64m", NULL);
 	if (tenant_met(pid)) {
 		CU_ASSERT_EQUAL(tenant_device_requested(), 64 * MIB);
 		CU_ASSERT_EQUAL(shown_source(tenant_snapshot_of(ledger), 64 * MIB),
@@ -404,11 +470,11 @@ static void who_can_write_run_has_his_ledger_there(void)
 {
 	pid_t pid;
 
-	if (!tenant_can_mount())
+	if (!can_mount())
 		return;
 	expect(64 * MIB);
-	pid = tenant_start("fills_with_an_empty_run", "GPUSHIM_DIR", "GPUSHIM_MEMORY=64MiB",
-			   NULL);
+	pid = tenant_start("fills_with_an_empty_run", "GPUSHIM_DIR",
+			   "GPUSHIM_MEMORY=64MiB", NULL);
 	if (tenant_met(pid)) {
 		CU_ASSERT_EQUAL(tenant_device_requested(), 64 * MIB);
 		tenant_go(pid);
@@ -422,7 +488,8 @@ TENANT_BODY(fills_with_a_run_that_cannot_be_written)
 	struct stat status;
 
 	tenant_private_mounts();
-	snprintf(directory, sizeof(directory), "/dev/shm/gpushim-%u", (unsigned)geteuid());
+	snprintf(directory, sizeof(directory), "/dev/shm/gpushim-%u",
+		 (unsigned)geteuid());
 	check(mount("none", "/dev/shm", "tmpfs", 0, "mode=1777") == 0);
 	check(mount("none", "/run", NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0);
 	fill();
@@ -433,7 +500,7 @@ static void who_cannot_write_run_has_a_directory_of_his_own(void)
 {
 	pid_t pid;
 
-	if (!tenant_can_mount())
+	if (!can_mount())
 		return;
 	expect(64 * MIB);
 	pid = tenant_start("fills_with_a_run_that_cannot_be_written", "GPUSHIM_DIR",
@@ -454,8 +521,11 @@ TENANT_BODY(fills_in_a_container)
 	tenant_become_container("train", 64 << 20);
 	fill();
 	snapshot = tenant_snapshot("/run/gpushim", NULL);
-	if (!check(snapshot && snapshot->processes_count == 1))
+	if (!snapshot) {
+		check(snapshot);
 		return;
+	}
+	check(snapshot->processes_count == 1);
 	check(strcmp(snapshot->tenant, "train") == 0);
 	check(snapshot->devices[0].limit_source ==
 	      strtoull(getenv("EXPECT_SOURCE"), NULL, 10));
@@ -476,7 +546,7 @@ static void an_unwritable_page_beats_directory_tenant_and_file(void)
 {
 	char directory[600];
 
-	if (!tenant_can_mount())
+	if (!can_mount())
 		return;
 	CU_ASSERT(tenant_publish(tenant_dir(), "train", 1024 * MIB));
 	CU_ASSERT(tenant_publish(tenant_dir(), "own", 1024 * MIB));
@@ -484,22 +554,22 @@ static void an_unwritable_page_beats_directory_tenant_and_file(void)
 	expect(64 * MIB);
 	setenv("EXPECT_SOURCE", "1", 1); /* the page */
 	setenv("EXPECT_IGNORED", "4", 1);
-	holds_in_a_container(
-		tenant_start("fills_in_a_container", directory, "GPUSHIM_TENANT=own",
-			     limits_json(two_tenants), "GPUSHIM_ON_ERROR=allow", NULL),
-		64 * MIB);
+	holds_in_a_container(tenant_start("fills_in_a_container", directory,
+					  "GPUSHIM_TENANT=own", limits_json(two_tenants),
+					  "GPUSHIM_ON_ERROR=allow", NULL),
+			     64 * MIB);
 	/* One more: a limit that would raise. */
 	setenv("EXPECT_IGNORED", "5", 1);
-	holds_in_a_container(
-		tenant_start("fills_in_a_container", directory, "GPUSHIM_TENANT=own",
-			     limits_json(two_tenants), "GPUSHIM_ON_ERROR=allow",
-			     "GPUSHIM_MEMORY=1GiB", NULL),
-		64 * MIB);
+	holds_in_a_container(tenant_start("fills_in_a_container", directory,
+					  "GPUSHIM_TENANT=own", limits_json(two_tenants),
+					  "GPUSHIM_ON_ERROR=allow", "GPUSHIM_MEMORY=1GiB",
+					  NULL),
+			     64 * MIB);
 }
 
 static void an_unwritable_page_can_be_lowered_by_variables(void)
 {
-	if (!tenant_can_mount())
+	if (!can_mount())
 		return;
 	expect(32 * MIB);
 	setenv("EXPECT_SOURCE", "3", 1); /* the variable */
@@ -527,17 +597,17 @@ static void who_configures_nothing_is_left_alone(void)
 {
 	char made[64];
 
-	if (!tenant_can_mount())
+	if (!can_mount())
 		return;
 	if (access("/etc/gpushim/limits.json", F_OK) == 0) {
-		unit_skip("This machine has limits of its own in /etc/gpushim/limits.json.");
+		unit_skip(
+			"This machine has limits of its own in /etc/gpushim/limits.json.");
 		return;
 	}
 	snprintf(made, sizeof(made), "/dev/shm/gpushim-%u", (unsigned)geteuid());
 	if (access(made, F_OK) == 0)
 		made[0] = '\0';
-	CU_ASSERT(tenant_passes("is_left_alone", "GPUSHIM_DIR",
-				"GPUSHIM_WAIT_MS", NULL));
+	CU_ASSERT(tenant_passes("is_left_alone", "GPUSHIM_DIR", "GPUSHIM_WAIT_MS", NULL));
 	CU_ASSERT_STRING_EQUAL(tenant_stderr(), "");
 	CU_ASSERT(!made[0] || access(made, F_OK) < 0);
 }
@@ -565,6 +635,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(the_device_can_be_shown_in_place_of_the_quota),
 		UNIT_TEST(processes_that_start_at_the_same_instant_share_one_quota),
 		UNIT_TEST(tenants_that_each_have_a_ledger_are_the_control),
+		UNIT_TEST(threads_that_start_at_the_same_instant_open_one_account),
 		UNIT_TEST(a_page_in_the_directory_holds),
 		UNIT_TEST(variables_lower_a_page),
 		UNIT_TEST(variables_never_raise_a_page_and_that_is_counted),

@@ -20,7 +20,7 @@
 #include "common_tenant.h"
 #include "common_truth.h"
 
-#define MIB   ((uint64_t)1 << 20)
+#define MIB ((uint64_t)1 << 20)
 #define QUOTA "GPUSHIM_MEMORY=64MiB"
 
 static uint64_t charged_bytes(void)
@@ -35,10 +35,9 @@ static uint64_t charged_bytes(void)
 
 TENANT_BODY(first_versions_that_the_driver_refuses)
 {
-	CUDA_ARRAY_DESCRIPTOR_v1 flat = { .Width = 64,
-					  .Height = 64,
-					  .Format = CU_AD_FORMAT_FLOAT,
-					  .NumChannels = 1 };
+	CUDA_ARRAY_DESCRIPTOR_v1 flat = {
+		.Width = 64, .Height = 64, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 1
+	};
 	CUDA_ARRAY3D_DESCRIPTOR_v1 solid = { .Width = 64,
 					     .Height = 64,
 					     .Depth = 64,
@@ -77,15 +76,15 @@ TENANT_BODY(contexts_of_every_version)
 
 	check_result(cuInit(0), CUDA_SUCCESS);
 	for (int version = 1; version <= 4; version++) {
-		check_result(version == 1 ? cuCtxCreate(&context, 0, 0) :
-			     version == 2 ? cuCtxCreate_v2(&context, 0, 0) :
-			     version == 3 ? cuCtxCreate_v3(&context, NULL, 0, 0, 0) :
-					    cuCtxCreate_v4(&context, NULL, 0, 0),
+		check_result(version == 1   ? cuCtxCreate(&context, 0, 0)
+			     : version == 2 ? cuCtxCreate_v2(&context, 0, 0)
+			     : version == 3 ? cuCtxCreate_v3(&context, NULL, 0, 0, 0)
+					    : cuCtxCreate_v4(&context, NULL, 0, 0),
 			     CUDA_SUCCESS);
 		check_result(cuMemAlloc_v2(&p, 20 * MIB), CUDA_SUCCESS);
 		check(charged_bytes() == 30 * MIB);
-		check_result(version % 2 ? cuCtxDestroy(context) :
-					   cuCtxDestroy_v2(context),
+		check_result(version % 2 ? cuCtxDestroy(context)
+					 : cuCtxDestroy_v2(context),
 			     CUDA_SUCCESS);
 		check(truth_requested() == 0);
 	}
@@ -147,6 +146,11 @@ static void arrays_are_charged_to_the_byte_by_the_first_versions(void)
 	CU_ASSERT(client_passes("arrays", "GPUSHIM_MEMORY=1MiB"));
 }
 
+static void a_new_context_with_the_handle_of_one_being_destroyed_keeps_its_memory(void)
+{
+	CU_ASSERT(client_passes("contexts", "GPUSHIM_MEMORY=1MiB"));
+}
+
 static void what_32_bits_cannot_say_is_as_much_as_they_can(void)
 {
 	CU_ASSERT(client_passes("large", "GPUSHIM_MEMORY=5GiB"));
@@ -162,6 +166,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(memory_is_charged_to_the_byte_by_the_first_versions),
 		UNIT_TEST(the_drivers_pitch_is_learned),
 		UNIT_TEST(arrays_are_charged_to_the_byte_by_the_first_versions),
+		UNIT_TEST(a_new_context_with_the_handle_of_one_being_destroyed_keeps_its_memory),
 		UNIT_TEST(what_32_bits_cannot_say_is_as_much_as_they_can),
 	},
 };

@@ -25,8 +25,10 @@
 #include "cunit_main.h"
 #include "ledger/slots.h"
 
-enum { KILLS = 500, WORKERS = 6, KEEPERS = 4, HELD = 16, LIMIT = 1000000 };
-enum { MOST = LIMIT / 6 }; /* of a request: they do not all fit */
+enum { KILLS = 500, WORKERS = 6, KEEPERS = 4, HELD = 32, LIMIT = 1000000 };
+/* Of a request: small ones are mostly granted, so that many die in the middle of one, and
+ * one in eight is large, so that many are refused. */
+enum { SMALL = LIMIT / 60, LARGE = LIMIT / 5 };
 
 /* ---- a worker: takes a slot and then reserves and gives back until it is killed ---- */
 
@@ -62,7 +64,8 @@ static int reserve(const struct storm *storm, struct gsh_ledger *ledger, uint32_
 		return gsh_ledger_reserve(ledger, row, GPUSHIM_KIND_LINEAR, bytes, LIMIT);
 	if (gsh_ledger_used(ledger, row) + bytes > LIMIT)
 		return -ENOMEM;
-	sched_yield();
+	for (unsigned i = 0; i < 500; i++)
+		gsh_pause();
 	gsh_ledger_force(ledger, row, GPUSHIM_KIND_LINEAR, bytes);
 	return 0;
 }
@@ -102,7 +105,10 @@ static int worker(void *arg)
 			gsh_ledger_refund(&ledger, row, GPUSHIM_KIND_LINEAR, held[i]);
 			held[i] = 0;
 		} else {
-			held[i] = 1 + stress_below(&random, MOST);
+			bool large = stress_below(&random, 8) == 0 ||
+				     work->storm->look_then_take;
+
+			held[i] = 1 + stress_below(&random, large ? LARGE : SMALL);
 			if (reserve(work->storm, &ledger, row, held[i]) < 0)
 				held[i] = 0;
 		}

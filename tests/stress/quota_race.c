@@ -119,9 +119,12 @@ static void *hammer(void *arg)
 
 		drop(h, (unsigned)(held - h->held));
 		held->path = (enum path)((unsigned)rand_r(&h->seed) % h->paths);
+		/* Every other time all that it may have, so that they do meet the quota. */
 		bytes = (1 + (unsigned)rand_r(&h->seed) % pages) << 21;
+		if (rand_r(&h->seed) & 64)
+			bytes = h->max_bytes;
 		/* Of other than whole pages, where the path allows it. */
-		if (held->path != VMM && held->path != POOL)
+		else if (held->path != VMM && held->path != POOL)
 			bytes -= 4096 * ((unsigned)rand_r(&h->seed) % 512);
 		result = take(held->path, bytes, &held->handle);
 		if (result == CUDA_SUCCESS) {
@@ -168,12 +171,12 @@ static void hammer_all(unsigned rounds, unsigned paths, unsigned hold, uint64_t 
 
 TENANT_BODY(each_within_its_share)
 {
-	hammer_all(150, POOL, 1, share_bytes);
+	hammer_all(400, POOL, 1, share_bytes);
 }
 
 TENANT_BODY(all_want_everything)
 {
-	hammer_all(150, PATHS, HELD_MAX, 2 * share_bytes);
+	hammer_all(400, PATHS, HELD_MAX, 2 * share_bytes);
 }
 
 struct totals {

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 /* The map itself: its tables are looked into below. */
+/* NOLINTNEXTLINE(bugprone-suspicious-include) */
 #include "cuda/allocs.c"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -122,21 +123,22 @@ static void equal_handles_of_different_classes_are_different(void)
 {
 	struct gsh_alloc got;
 
-	for (uint32_t class = GSH_ALLOC_POINTER; class <= GSH_ALLOC_CONTEXT; class++)
-		CU_ASSERT_EQUAL(add(class, 4096, class, 0), 0);
+	for (uint32_t of = GSH_ALLOC_POINTER; of <= GSH_ALLOC_CONTEXT; of++)
+		CU_ASSERT_EQUAL(add(of, 4096, of, 0), 0);
 	/* Nor are those whose sums of class and handle are equal. */
 	CU_ASSERT_EQUAL(add(GSH_ALLOC_POINTER, 4097, 99, 0), 0);
-	for (uint32_t class = GSH_ALLOC_POINTER; class <= GSH_ALLOC_CONTEXT; class++) {
-		CU_ASSERT(gsh_allocs_take(allocs, class, 4096, &got));
-		CU_ASSERT_EQUAL(got.bytes, class);
+	for (uint32_t of = GSH_ALLOC_POINTER; of <= GSH_ALLOC_CONTEXT; of++) {
+		CU_ASSERT(gsh_allocs_take(allocs, of, 4096, &got));
+		CU_ASSERT_EQUAL(got.bytes, of);
 	}
 	CU_ASSERT_EQUAL(live(), 1);
 }
 
 static void a_second_entry_of_a_handle_replaces_the_first(void)
 {
-	struct gsh_alloc first = entry(GSH_ALLOC_ARRAY, 640, 10, 1),
-			 second = entry(GSH_ALLOC_ARRAY, 640, 20, 2), old, got;
+	struct gsh_alloc first = entry(GSH_ALLOC_ARRAY, 640, 10, 1);
+	struct gsh_alloc second = entry(GSH_ALLOC_ARRAY, 640, 20, 2);
+	struct gsh_alloc old = { 0 }, got = { 0 };
 
 	CU_ASSERT_EQUAL(gsh_allocs_add(allocs, &first, &old), 0);
 	CU_ASSERT_EQUAL(gsh_allocs_add(allocs, &second, &old), -EEXIST);
@@ -302,7 +304,9 @@ static uint32_t longest_way(void)
 
 static void ways_stay_short_whatever_the_distance_of_addresses(void)
 {
-	static const uint64_t strides[] = { 64, 256, 512, 4096, 65536, 2u << 20, 1u << 30 };
+	static const uint64_t strides[] = {
+		64, 256, 512, 4096, 65536, 2u << 20, 1u << 30
+	};
 
 	for (size_t i = 0; i < sizeof(strides) / sizeof(strides[0]); i++) {
 		uint32_t way;
@@ -312,8 +316,8 @@ static void ways_stay_short_whatever_the_distance_of_addresses(void)
 		CU_ASSERT_EQUAL(live(), 100000);
 		way = longest_way();
 		if (way > 64)
-			printf("stride %llu: %u places\n",
-			       (unsigned long long)strides[i], way);
+			printf("stride %llu: %u places\n", (unsigned long long)strides[i],
+			       way);
 		CU_ASSERT(way <= 64);
 		gsh_allocs_take_context(allocs, 9, forget);
 		CU_ASSERT_EQUAL(live(), 0);
@@ -338,7 +342,8 @@ static const uint64_t *crowded_handles(unsigned thread)
 	unsigned count = handles[0] ? THREADS * PER_THREAD : 0;
 
 	for (uint64_t handle = 512; count < THREADS * PER_THREAD; handle += 512)
-		if (shard_of(allocs, hash_of(GSH_ALLOC_POINTER, handle)) == allocs->shards)
+		if (shard_of(allocs, hash_of(GSH_ALLOC_POINTER, handle)) ==
+		    allocs->shards)
 			handles[count++] = handle;
 	return &handles[thread * PER_THREAD];
 }
@@ -354,7 +359,8 @@ static void *add_and_take(void *data)
 			struct gsh_alloc alloc = entry(GSH_ALLOC_POINTER,
 						       worker->handles[i], turn, 1);
 
-			worker->wrong += gsh_allocs_add(worker->allocs, &alloc, &got) != 0;
+			worker->wrong += gsh_allocs_add(worker->allocs, &alloc, &got) !=
+					 0;
 		}
 		for (unsigned i = 0; i < PER_THREAD; i++)
 			worker->wrong += !gsh_allocs_take(worker->allocs,

@@ -5,6 +5,7 @@
 #include "cunit_main.h"
 
 /* Compiled in: it belongs to a layer that is not linked into tests. */
+/* NOLINTNEXTLINE(bugprone-suspicious-include) */
 #include "cuda/array_bytes.c"
 
 static uint64_t bytes(CUarray_format format, unsigned channels, size_t width,
@@ -20,7 +21,8 @@ static uint64_t bytes(CUarray_format format, unsigned channels, size_t width,
 	return gsh_array_bytes(&desc, levels);
 }
 
-static uint64_t flat(CUarray_format format, unsigned channels, size_t width, size_t height)
+static uint64_t flat(CUarray_format format, unsigned channels, size_t width,
+		     size_t height)
 {
 	return bytes(format, channels, width, height, 0, 0, 1);
 }
@@ -99,17 +101,19 @@ static void levels_shrink_and_layers_do_not(void)
 	CU_ASSERT_EQUAL(bytes(CU_AD_FORMAT_FLOAT, 1, 4, 4, 3, CUDA_ARRAY3D_LAYERED, 3),
 			3 * 84);
 	/* 8 x 4 x 2, 4 x 2 x 1, 2 x 1 x 1, 1 x 1 x 1. */
-	CU_ASSERT_EQUAL(bytes(CU_AD_FORMAT_FLOAT, 1, 8, 4, 2, 0, 4), (64 + 8 + 2 + 1) * 4);
+	CU_ASSERT_EQUAL(bytes(CU_AD_FORMAT_FLOAT, 1, 8, 4, 2, 0, 4),
+			(64 + 8 + 2 + 1) * 4);
 	/* Not a power of two: 5, 2, 1. */
 	CU_ASSERT_EQUAL(bytes(CU_AD_FORMAT_FLOAT, 1, 5, 0, 0, 0, 3), 32);
 }
 
 static void memory_that_is_mapped_later_counts_nothing(void)
 {
-	CU_ASSERT_EQUAL(bytes(CU_AD_FORMAT_FLOAT, 1, 64, 64, 0, CUDA_ARRAY3D_SPARSE, 1), 0);
-	CU_ASSERT_EQUAL(bytes(CU_AD_FORMAT_FLOAT, 1, 64, 64, 0,
-			      CUDA_ARRAY3D_DEFERRED_MAPPING, 7),
+	CU_ASSERT_EQUAL(bytes(CU_AD_FORMAT_FLOAT, 1, 64, 64, 0, CUDA_ARRAY3D_SPARSE, 1),
 			0);
+	CU_ASSERT_EQUAL(
+		bytes(CU_AD_FORMAT_FLOAT, 1, 64, 64, 0, CUDA_ARRAY3D_DEFERRED_MAPPING, 7),
+		0);
 }
 
 static void what_no_device_can_have_is_told_apart(void)

@@ -48,7 +48,8 @@ static void setup(void)
 	memset(&why, 0, sizeof(why));
 }
 
-static int remove_one(const char *name, const struct stat *status, int type, struct FTW *at)
+static int remove_one(const char *name, const struct stat *status, int type,
+		      struct FTW *at)
 {
 	(void)status;
 	(void)type;
@@ -110,7 +111,8 @@ static void what_is_not_there_is_said_with_its_path(void)
 	errno = 77;
 	CU_ASSERT_EQUAL(gsh_file_open(in_directory("none"), O_RDONLY, &why), -ENOENT);
 	CU_ASSERT(is_explained(path));
-	CU_ASSERT_EQUAL(gsh_file_open(in_directory("none/file"), O_RDONLY, &why), -ENOENT);
+	CU_ASSERT_EQUAL(gsh_file_open(in_directory("none/file"), O_RDONLY, &why),
+			-ENOENT);
 	CU_ASSERT(is_explained(path));
 	CU_ASSERT_EQUAL(errno, 77);
 }
@@ -194,7 +196,7 @@ static void names_that_cannot_be_are_refused(void)
 static void the_status_of_a_file_is_what_it_is(void)
 {
 	struct gsh_file_status status;
-	struct stat expected;
+	struct stat expected = { 0 };
 	int fd;
 
 	write_file("file", "words");
@@ -316,8 +318,8 @@ static bool is_complete(const char *name, char mark)
 	char first = 0, last = 0;
 	struct stat status;
 	int fd = open(name, O_RDONLY | O_CLOEXEC);
-	bool right = fd >= 0 && fstat(fd, &status) == 0 &&
-		     status.st_size == FILE_BYTES && pread(fd, &first, 1, 0) == 1 &&
+	bool right = fd >= 0 && fstat(fd, &status) == 0 && status.st_size == FILE_BYTES &&
+		     pread(fd, &first, 1, 0) == 1 &&
 		     pread(fd, &last, 1, FILE_BYTES - 1) == 1 && first == mark &&
 		     last == mark;
 
@@ -364,7 +366,8 @@ static void a_file_is_made_complete_with_its_mode_and_real_room(void)
 
 static void who_comes_second_leaves_the_first_ones_file_alone(void)
 {
-	CU_ASSERT_EQUAL(gsh_file_create("file", FILE_BYTES, 0644, fill_ends, "1", &why), 0);
+	CU_ASSERT_EQUAL(gsh_file_create("file", FILE_BYTES, 0644, fill_ends, "1", &why),
+			0);
 	CU_ASSERT_EQUAL(gsh_file_create("file", FILE_BYTES, 0600, fill_ends, "2", &why),
 			-EEXIST);
 	CU_ASSERT(is_complete("file", '1'));
@@ -380,8 +383,9 @@ static void what_cannot_be_filled_is_not_made(void)
 	CU_ASSERT_EQUAL(gsh_file_create("file", FILE_BYTES, 0644, fill_fails, NULL, &why),
 			-EOVERFLOW);
 	CU_ASSERT(is_explained("file"));
-	CU_ASSERT_EQUAL(gsh_file_create("none/file", FILE_BYTES, 0644, fill_ends, "m", &why),
-			-ENOENT);
+	CU_ASSERT_EQUAL(
+		gsh_file_create("none/file", FILE_BYTES, 0644, fill_ends, "m", &why),
+		-ENOENT);
 	CU_ASSERT_EQUAL(count_files("*"), 0);
 }
 
@@ -393,14 +397,16 @@ static int try_small_file_system(void)
 	    mkdir("small", 0755) != 0 ||
 	    mount("tmpfs", "small", "tmpfs", 0, "size=65536") != 0)
 		return 77;
-	if (gsh_file_create("small/file", FILE_BYTES, 0644, fill_ends, "m", &why) != -ENOSPC)
+	if (gsh_file_create("small/file", FILE_BYTES, 0644, fill_ends, "m", &why) !=
+	    -ENOSPC)
 		return 1;
 	if (!is_explained("small/file") || count_files("*") != 0)
 		return 2;
 	if (mount("none", "small", NULL, MS_REMOUNT | MS_RDONLY, NULL) != 0)
 		return 77;
-	return gsh_file_create("small/file", 1, 0644, fill_fails, NULL, &why) == -EROFS ? 0
-											 : 3;
+	return gsh_file_create("small/file", 1, 0644, fill_fails, NULL, &why) == -EROFS
+		       ? 0
+		       : 3;
 }
 
 static void a_full_or_read_only_file_system_is_reported_and_nothing_stays(void)
@@ -438,7 +444,8 @@ static void *create_at_once(void *mark)
 	while (!gsh_load_acquire(&race.go))
 		sched_yield();
 	error = gsh_file_create(race.name, FILE_BYTES, 0644, fill_ends, mark, &reason);
-	gsh_add_relaxed(error == 0 ? &race.won : &race.lost, error == 0 || error == -EEXIST);
+	gsh_add_relaxed(error == 0 ? &race.won : &race.lost,
+			error == 0 || error == -EEXIST);
 	if (!is_complete(race.name, 'm'))
 		gsh_add_relaxed(&race.incomplete, 1);
 	return NULL;
@@ -454,7 +461,8 @@ static void of_many_at_once_one_makes_the_file_and_all_find_it_complete(void)
 		snprintf(race.name, sizeof(race.name), "file%d", round);
 		for (int i = 0; i < RACERS; i++)
 			CU_ASSERT_EQUAL_FATAL(
-				pthread_create(&threads[i], NULL, create_at_once, mark), 0);
+				pthread_create(&threads[i], NULL, create_at_once, mark),
+				0);
 		while (gsh_load_acquire(&race.ready) < RACERS)
 			sched_yield();
 		gsh_store_release(&race.go, 1);
@@ -486,7 +494,8 @@ static void who_is_killed_while_he_makes_it_leaves_the_name_free(void)
 	CU_ASSERT_FATAL(child > 0);
 	CU_ASSERT_EQUAL(waitpid(child, NULL, 0), child);
 	CU_ASSERT_EQUAL(access("file", F_OK), -1);
-	CU_ASSERT_EQUAL(gsh_file_create("file", FILE_BYTES, 0644, fill_ends, "m", &why), 0);
+	CU_ASSERT_EQUAL(gsh_file_create("file", FILE_BYTES, 0644, fill_ends, "m", &why),
+			0);
 	CU_ASSERT(is_complete("file", 'm'));
 }
 

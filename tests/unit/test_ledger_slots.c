@@ -113,33 +113,62 @@ static void the_next_starter_clears_the_dead_and_takes_the_lowest_slot(void)
 	gsh_ledger_close(&ledger);
 }
 
-/* Dies between the first and the last step of a reservation. */
+static pid_t fork_keeper(void)
+{
+	pid_t pid = fork();
+
+	while (pid == 0)
+		pause();
+	return pid;
+}
+
+/* Dies between the first and the last step of a reservation; arg: leaves a child. */
 static int dies_pending(struct peer *self, void *arg)
 {
-	(void)arg;
 	open_theirs();
+	reserve_theirs(10);
 	gsh_ledger_cell(&theirs, their_row, theirs.slot)->pending = 100 * LEDGER_MIB;
-	peer_meet(self);
+	peer_tell(self, arg ? (uint64_t)fork_keeper() : 0);
 	return 0;
 }
 
-static void what_a_dead_process_was_about_to_reserve_does_not_count(void)
+/* What of it still counts, of a dead process with or without a child that lives. */
+static void dies_while_it_reserves(void *with_keeper, uint64_t kept_mib)
 {
 	struct gsh_ledger ledger;
 	struct peer peer;
 	uint64_t start_ns;
+	pid_t keeper;
 
 	ledger_opened(&ledger);
-	peer = peer_start(dies_pending, NULL);
+	peer = peer_start(dies_pending, with_keeper);
+	keeper = (pid_t)peer_number(&peer);
+	/* While it lives it is believed. */
+	CU_ASSERT_EQUAL(gsh_ledger_reap(&ledger), 0);
+	CU_ASSERT_EQUAL(gsh_ledger_cell(&ledger, ledger_row(&ledger), 1)->pending,
+			100 * LEDGER_MIB);
 	peer_kill(&peer);
 	start_ns = gsh_clock_now_ns();
-	CU_ASSERT_TRUE(fits(&ledger, 100));
+	CU_ASSERT_TRUE(fits(&ledger, 100 - kept_mib));
 	/* Long before those who only hesitate are counted. */
 	CU_ASSERT_TRUE(gsh_clock_now_ns() - start_ns < GSH_QUOTA_PATIENCE_NS / 2);
-	CU_ASSERT_EQUAL(
-		gsh_ledger_cell(&ledger, ledger_row(&ledger), ledger.slot + 1)->pending, 0);
-	CU_ASSERT_EQUAL(ledger.own->reserve_waits, 1);
+	CU_ASSERT_EQUAL(gsh_ledger_cell(&ledger, ledger_row(&ledger), 1)->pending, 0);
+	CU_ASSERT_EQUAL(used_mib(&ledger), kept_mib);
+	orphan_kill(keeper);
+	CU_ASSERT_TRUE(fits(&ledger, 100));
 	gsh_ledger_close(&ledger);
+}
+
+static void what_a_dead_process_was_about_to_reserve_does_not_count(void)
+{
+	dies_while_it_reserves(NULL, 0);
+}
+
+static void children_keep_what_was_had_and_not_what_was_about_to_be(void)
+{
+	static int with_keeper;
+
+	dies_while_it_reserves(&with_keeper, 10);
 }
 
 static void sequences_outlive_their_processes(void)
@@ -164,15 +193,6 @@ static void sequences_outlive_their_processes(void)
 }
 
 /* ---- who keeps a slot ---- */
-
-static pid_t fork_keeper(void)
-{
-	pid_t pid = fork();
-
-	while (pid == 0)
-		pause();
-	return pid;
-}
 
 static int leaves_a_keeper(struct peer *self, void *arg)
 {
@@ -714,6 +734,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(the_dead_are_cleared_before_anybody_is_refused),
 		UNIT_TEST(the_next_starter_clears_the_dead_and_takes_the_lowest_slot),
 		UNIT_TEST(what_a_dead_process_was_about_to_reserve_does_not_count),
+		UNIT_TEST(children_keep_what_was_had_and_not_what_was_about_to_be),
 		UNIT_TEST(sequences_outlive_their_processes),
 		UNIT_TEST(forked_children_keep_the_charge_as_they_keep_the_memory),
 		UNIT_TEST(a_child_that_uses_the_device_has_a_slot_of_its_own),

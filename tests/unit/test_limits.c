@@ -12,7 +12,7 @@
 
 #include "common/limits.h"
 
-#define GIB	    (UINT64_C(1) << 30)
+#define GIB (UINT64_C(1) << 30)
 #define DEVICE_UUID "GPU-0a1b2c3d-0000-1111-2222-333344445555"
 
 static const uint8_t device_uuid[16] = { 0x0a, 0x1b, 0x2c, 0x3d, 0x00, 0x00, 0x11, 0x11,
@@ -60,7 +60,8 @@ static void a_size_is_a_quota_in_bytes(void)
 	/* The largest number that JSON keeps exactly. */
 	CU_ASSERT_EQUAL(row_of("{\"memory\": \"9007199254740991B\"}").memory_bytes,
 			(UINT64_C(1) << 53) - 1);
-	CU_ASSERT_EQUAL(row_of("{\"memory\": \"8192TiB\"}").memory_bytes, UINT64_C(1) << 53);
+	CU_ASSERT_EQUAL(row_of("{\"memory\": \"8192TiB\"}").memory_bytes, UINT64_C(1)
+										  << 53);
 }
 
 static void a_percentage_is_a_share_of_the_device(void)
@@ -75,8 +76,8 @@ static void a_percentage_is_a_share_of_the_device(void)
 
 static void the_view_is_chosen_beside_the_limit(void)
 {
-	struct gpushim_policy_device row =
-		row_of("{\"memory\": {\"limit\": \"50%\", \"view\": \"device\"}}");
+	struct gpushim_policy_device row = row_of(
+		"{\"memory\": {\"limit\": \"50%\", \"view\": \"device\"}}");
 
 	CU_ASSERT_EQUAL(row.memory_ppm, 500000);
 	CU_ASSERT_EQUAL(row.view, GPUSHIM_VIEW_DEVICE);
@@ -136,12 +137,12 @@ static void a_context_has_a_charge(void)
 
 static void a_device_takes_over_what_it_does_not_say(void)
 {
-	struct gpushim_policy_limits limits =
-		limits_of("\"t\": {\"devices\": {\"" DEVICE_UUID "\": {\"memory\": \"10GiB\"}},"
-			  "\"memory\": {\"limit\": \"50%\", \"view\": \"device\"},"
-			  "\"compute\": {\"request\": 20, \"priority\": \"batch\"},"
-			  "\"context_memory\": \"300MiB\"}",
-			  "t");
+	struct gpushim_policy_limits limits = limits_of(
+		"\"t\": {\"devices\": {\"" DEVICE_UUID "\": {\"memory\": \"10GiB\"}},"
+		"\"memory\": {\"limit\": \"50%\", \"view\": \"device\"},"
+		"\"compute\": {\"request\": 20, \"priority\": \"batch\"},"
+		"\"context_memory\": \"300MiB\"}",
+		"t");
 	struct gpushim_policy_device *row = &limits.devices[0];
 
 	CU_ASSERT_EQUAL_FATAL(limits.device_count, 1);
@@ -159,12 +160,12 @@ static void a_device_takes_over_what_it_does_not_say(void)
 
 static void a_device_has_shares_of_its_own(void)
 {
-	struct gpushim_policy_limits limits =
-		limits_of("\"t\": {\"memory\": \"4GiB\", \"compute\": 30, \"devices\": {"
-			  "\"" DEVICE_UUID "\": {\"memory\": \"25%\", \"compute\": "
-			  "{\"limit\": 60}, \"context_memory\": \"1MiB\"},"
-			  "\"MIG-ffffffff-ffff-FFFF-ffff-ffffffffffff\": {\"compute\": 5}}}",
-			  "t");
+	struct gpushim_policy_limits limits = limits_of(
+		"\"t\": {\"memory\": \"4GiB\", \"compute\": 30, \"devices\": {"
+		"\"" DEVICE_UUID "\": {\"memory\": \"25%\", \"compute\": "
+		"{\"limit\": 60}, \"context_memory\": \"1MiB\"},"
+		"\"MIG-ffffffff-ffff-FFFF-ffff-ffffffffffff\": {\"compute\": 5}}}",
+		"t");
 
 	CU_ASSERT_EQUAL_FATAL(limits.device_count, 2);
 	CU_ASSERT_EQUAL(limits.devices[0].memory_bytes, GPUSHIM_UNLIMITED);
@@ -199,17 +200,19 @@ static void names_without_template_have_nothing(void)
 	static const char text[] = "{\"version\": 1, \"tenants\": {\"a\": {}}}";
 	struct gpushim_policy_limits limits;
 	struct gsh_limits_error error;
-	struct gsh_limits_file *file =
-		gsh_limits_parse(text, strlen(text), "l.json", &error);
+	struct gsh_limits_file *file = gsh_limits_parse(text, strlen(text), "l.json",
+							&error);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
 	CU_ASSERT_EQUAL(gsh_limits_of(file, "b", &limits, &error), -ENOENT);
 	CU_ASSERT_STRING_EQUAL(
-		error.text, "l.json: tenant 'b' is not listed and there is no template \"*\"");
+		error.text,
+		"l.json: tenant 'b' is not listed and there is no template \"*\"");
 	CU_ASSERT_EQUAL(gsh_limits_of(file, "../b", &limits, &error), -ENOENT);
-	CU_ASSERT_STRING_EQUAL(error.text,
-			       "'../b' cannot be a tenant's name: 1 to 63 of a-z, 0-9, '-', '.' "
-			       "and '_', the first a letter or a digit");
+	CU_ASSERT_STRING_EQUAL(
+		error.text,
+		"'../b' cannot be a tenant's name: 1 to 63 of a-z, 0-9, '-', '.' "
+		"and '_', the first a letter or a digit");
 	gsh_limits_free(file);
 }
 
@@ -230,8 +233,8 @@ static void tenants_are_listed_in_the_order_of_the_file(void)
 
 static void keys_may_be_written_with_escapes(void)
 {
-	struct gpushim_policy_limits limits =
-		limits_of("\"\\u0074rain\": {\"\\u006demory\": \"8\\u0047iB\"}", "train");
+	struct gpushim_policy_limits limits = limits_of(
+		"\"\\u0074rain\": {\"\\u006demory\": \"8\\u0047iB\"}", "train");
 
 	CU_ASSERT_EQUAL(limits.others.memory_bytes, 8 * GIB);
 }
@@ -252,7 +255,8 @@ static void setup(void)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	snprintf(directory, sizeof(directory), "%.100s/limits-XXXXXX", tmp ? tmp : "/tmp");
+	snprintf(directory, sizeof(directory), "%.100s/limits-XXXXXX",
+		 tmp ? tmp : "/tmp");
 	if (!mkdtemp(directory))
 		abort();
 }
@@ -319,7 +323,8 @@ static void a_guest_loads_its_limits(void)
 	struct gpushim_policy_limits limits = { 0 };
 	char reason[GPUSHIM_REASON_BYTES];
 
-	write_file("file", "{\"version\": 1, \"tenants\": {\"a\": {\"memory\": \"1GiB\"}}}");
+	write_file("file",
+		   "{\"version\": 1, \"tenants\": {\"a\": {\"memory\": \"1GiB\"}}}");
 	CU_ASSERT_EQUAL(gpushim_limits_load(in_directory("file"), "a", &limits, reason,
 					    sizeof(reason)),
 			0);
@@ -341,12 +346,14 @@ static void a_guest_is_told_why_a_file_is_bad(void)
 	CU_ASSERT_EQUAL(gpushim_limits_load(in_directory("file"), "a", &limits, reason,
 					    sizeof(reason)),
 			-EINVAL);
-	CU_ASSERT_PTR_NOT_NULL(strstr(reason, "file:1:44: /tenants/a/memory: 8 has no unit"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(reason, "file:1:44: /tenants/a/memory: 8 has no unit"));
 	gpushim_limits_load(in_directory("file"), "a", &limits, little, sizeof(little));
 	CU_ASSERT_EQUAL(strlen(little), sizeof(little) - 1);
 	gpushim_limits_load(in_directory("file"), "a", &limits, little, 0);
-	write_file("file", "{\"version\": 1, \"tenants\": {\"a\": {\"compute\": 60}, \"b\": "
-			   "{\"compute\": 60}}}");
+	write_file("file",
+		   "{\"version\": 1, \"tenants\": {\"a\": {\"compute\": 60}, \"b\": "
+		   "{\"compute\": 60}}}");
 	CU_ASSERT_EQUAL(gpushim_limits_load(in_directory("file"), "a", &limits, reason,
 					    sizeof(reason)),
 			-EDQUOT);

@@ -35,7 +35,8 @@ static void expect_bytes(const char *text, size_t bytes, const char *message)
 static void expect(const struct refusal *refusals, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		expect_bytes(refusals[i].text, strlen(refusals[i].text), refusals[i].message);
+		expect_bytes(refusals[i].text, strlen(refusals[i].text),
+			     refusals[i].message);
 	CU_PASS("all refused");
 }
 
@@ -83,7 +84,8 @@ static void what_is_not_json_is_refused(void)
 		{ "", "1:1: the file ends where a value is expected" },
 		{ "  \n ", "2:2: the file ends where a value is expected" },
 		{ "{", "1:1: the file ends and this object is not closed" },
-		{ "{\"a\": [1, 2", "1:7: /a: the file ends and this array is not closed" },
+		{ "{\"a\": [1, 2",
+		  "1:7: /a: the file ends and this array is not closed" },
 		{ "{\"a\": 1,}", "1:9: an entry is expected after ','" },
 		{ "[1,]", "1:4: an entry is expected after ','" },
 		{ "{\"a\" 1}", "1:6: /a: ':' is expected here, after the key" },
@@ -92,38 +94,48 @@ static void what_is_not_json_is_refused(void)
 		{ "{a: 1}", "1:2: a key in double quotes is expected here" },
 		{ "{'a': 1}", "1:2: a key in double quotes is expected here" },
 		{ "{\"a\": 'b'}", "1:7: /a: texts are written in double quotes" },
-		{ "{\"a\": True}", "1:7: /a: True is not a value in JSON; texts are written in "
-				   "double quotes" },
-		{ "{\"a\": nulls}", "1:7: /a: nulls is not a value in JSON; texts are written "
-				    "in double quotes" },
-		{ "{\"a\": 8GiB}", "1:7: /a: 8GiB is not a number in JSON; what has a unit is "
-				   "written in quotes" },
-		{ "{\"a\": 50%}", "1:7: /a: 50% is not a number in JSON; what has a unit is "
-				  "written in quotes" },
-		{ "{\"a\": 012}", "1:7: /a: 012 is not a number in JSON; what has a unit is "
-				  "written in quotes" },
-		{ "{\"a\": 1.}", "1:7: /a: 1. is not a number in JSON; what has a unit is "
-				 "written in quotes" },
+		{ "{\"a\": True}",
+		  "1:7: /a: True is not a value in JSON; texts are written in "
+		  "double quotes" },
+		{ "{\"a\": nulls}",
+		  "1:7: /a: nulls is not a value in JSON; texts are written "
+		  "in double quotes" },
+		{ "{\"a\": 8GiB}",
+		  "1:7: /a: 8GiB is not a number in JSON; what has a unit is "
+		  "written in quotes" },
+		{ "{\"a\": 50%}",
+		  "1:7: /a: 50% is not a number in JSON; what has a unit is "
+		  "written in quotes" },
+		{ "{\"a\": 012}",
+		  "1:7: /a: 012 is not a number in JSON; what has a unit is "
+		  "written in quotes" },
+		{ "{\"a\": 1.}",
+		  "1:7: /a: 1. is not a number in JSON; what has a unit is "
+		  "written in quotes" },
 		{ "{\"a\": -}", "1:7: /a: - is not a number in JSON; what has a unit is "
 				"written in quotes" },
-		{ "{\"a\": 0x10}", "1:7: /a: 0x10 is not a number in JSON; what has a unit is "
-				   "written in quotes" },
+		{ "{\"a\": 0x10}",
+		  "1:7: /a: 0x10 is not a number in JSON; what has a unit is "
+		  "written in quotes" },
 		{ "{\"a\": +1}",
 		  "1:7: /a: +1 is not a value in JSON; texts are written in double quotes" },
 		{ "{\"a\": NaN}",
 		  "1:7: /a: NaN is not a value in JSON; texts are written in double quotes" },
-		{ "{\"a\": 1} // limits", "1:10: there is text after the end of the document" },
+		{ "{\"a\": 1} // limits",
+		  "1:10: there is text after the end of the document" },
 		{ "// limits\n{}", "1:1: JSON has no comments" },
 		{ "{} {}", "1:4: there is text after the end of the document" },
-		{ "{\"a\": \"b\n\"}", "1:9: /a: the string does not end on its line; a quote is "
-				      "missing" },
+		{ "{\"a\": \"b\n\"}",
+		  "1:9: /a: the string does not end on its line; a quote is "
+		  "missing" },
 		{ "{\"a\": \"b", "1:7: /a: the file ends inside this string" },
 		{ "{\"a\": \"\\x\"}", "1:8: /a: there is no such escape in JSON" },
 		{ "{\"a\": \"\\", "1:8: /a: there is no such escape in JSON" },
 		{ "{\"a\": \"\\u12g4\"}", "1:8: /a: \\u needs four hexadecimal digits" },
 		{ "{\"a\": \"\\ud800\"}", "1:8: /a: half of a surrogate pair" },
 		{ "{\"a\": \"\\udc00\\ud800\"}", "1:8: /a: half of a surrogate pair" },
-		{ "{\"a\": \"\t\"}", "1:8: /a: a control character; write it as \\u0009" },
+		{ "{\"a\": \"\t\"}",
+		  "1:8: /a: a control character; write it as \\u0009" },
 	};
 
 	EXPECT(refusals);
@@ -138,10 +150,12 @@ static void text_that_hides_something_is_refused(void)
 		{ "{\"a\": \"\xff\"}", "1:8: /a: the text is not UTF-8 here" },
 		{ "{\"a\": \"\xc0\xaf\"}", "1:8: /a: the text is not UTF-8 here" },
 		{ "{\"a\": \"\xed\xa0\x80\"}", "1:8: /a: the text is not UTF-8 here" },
-		{ "{\"a\": \"\xf4\x90\x80\x80\"}", "1:8: /a: the text is not UTF-8 here" },
+		{ "{\"a\": \"\xf4\x90\x80\x80\"}",
+		  "1:8: /a: the text is not UTF-8 here" },
 		{ "{\"a\": \"\xe2\x82", "1:8: /a: the text is not UTF-8 here" },
 		{ "{\"a\\u0000b\": 1}", "1:4: a string may not contain a NUL character" },
-		{ "{\"a\": 1, \"\\u0061\": 2}", "1:10: /a: this key is already there in line 1" },
+		{ "{\"a\": 1, \"\\u0061\": 2}",
+		  "1:10: /a: this key is already there in line 1" },
 		{ "{\"a\": 1,\n \"b\": {\"a\": 1}, \"a\": 2}",
 		  "2:17: /a: this key is already there in line 1" },
 		{ "{\"a\": [[[[[[[1]]]]]]], \"b\": [[[[[[[[1]]]]]]]]}",
@@ -166,15 +180,18 @@ static void what_is_too_much_is_refused(void)
 	for (int i = 0; i <= 1024; i++)
 		at += sprintf(at, "%s\"t%d\":\n{}", i ? "," : "", i);
 	sprintf(at, "}");
-	expect_bytes(text, strlen(text), "1025:4: /t1024: more than 1024 entries in one object");
-	at = text + sprintf(text, "{\"version\": 1, \"tenants\": {\"t\": {\"devices\": {");
+	expect_bytes(text, strlen(text),
+		     "1025:4: /t1024: more than 1024 entries in one object");
+	at = text +
+	     sprintf(text, "{\"version\": 1, \"tenants\": {\"t\": {\"devices\": {");
 	for (int i = 0; i <= 16; i++)
 		at += sprintf(at, "%s\n\"GPU-%08x-0000-0000-0000-000000000000\": {}",
 			      i ? "," : "", (unsigned)i);
 	sprintf(at, "}}}}");
-	expect_bytes(text, strlen(text),
-		     "18:1: /tenants/t/devices/GPU-00000010-0000-0000-0000-000000000000: more "
-		     "than 16 devices");
+	expect_bytes(
+		text, strlen(text),
+		"18:1: /tenants/t/devices/GPU-00000010-0000-0000-0000-000000000000: more "
+		"than 16 devices");
 }
 
 static void the_outer_form_is_checked(void)
@@ -214,8 +231,14 @@ static void names_are_checked(void)
 		"1:28: /tenants/%s: is not a tenant's name: 1 to 63 of a-z, 0-9, '-', '.' and "
 		"'_', the first a letter or a digit";
 	static const struct refusal names[] = {
-		{ "", "" },	{ "Train", "Train" }, { ".", "." }, { "-a", "-a" },
-		{ "a b", "a b" }, { "**", "**" },   { "a/b", "a~1b" }, { "a~b", "a~0b" },
+		{ "", "" },
+		{ "Train", "Train" },
+		{ ".", "." },
+		{ "-a", "-a" },
+		{ "a b", "a b" },
+		{ "**", "**" },
+		{ "a/b", "a~1b" },
+		{ "a~b", "a~0b" },
 		{ "\\u001b[31m", "?[31m" },
 		{ "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 		  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
@@ -223,8 +246,8 @@ static void names_are_checked(void)
 	char text[256], message[512];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(text, sizeof(text), "{\"version\": 1, \"tenants\": {\"%s\": {}}}",
-			 names[i].text);
+		snprintf(text, sizeof(text),
+			 "{\"version\": 1, \"tenants\": {\"%s\": {}}}", names[i].text);
 		snprintf(message, sizeof(message), rule, names[i].message);
 		expect_bytes(text, strlen(text), message);
 	}
@@ -234,8 +257,10 @@ static void names_are_checked(void)
 static void entries_are_checked(void)
 {
 	static const struct refusal refusals[] = {
-		{ "\"8GiB\"", "2:1: /tenants/t: must be an object such as {\"memory\": \"8GiB\"}" },
-		{ "null", "2:1: /tenants/t: must be an object such as {\"memory\": \"8GiB\"}" },
+		{ "\"8GiB\"",
+		  "2:1: /tenants/t: must be an object such as {\"memory\": \"8GiB\"}" },
+		{ "null",
+		  "2:1: /tenants/t: must be an object such as {\"memory\": \"8GiB\"}" },
 		{ "{\"memori\": 1}",
 		  "2:2: /tenants/t/memori: is not a key that is known here; those are \"memory\", "
 		  "\"compute\", \"context_memory\", \"devices\"" },
@@ -257,10 +282,12 @@ static void entries_are_checked(void)
 		  "3:1: /tenants/t/devices/GPU-0A1B2C3D-0000-1111-2222-333344445555: the same "
 		  "device is already there, written otherwise" },
 		{ "{\"devices\": {\"" UUID "\": 3}}",
-		  "2:58: /tenants/t/devices/" UUID ": must be an object such as {\"memory\": "
+		  "2:58: /tenants/t/devices/" UUID
+		  ": must be an object such as {\"memory\": "
 		  "\"8GiB\"}" },
 		{ "{\"devices\": {\"" UUID "\": {\"devices\": {}}}}",
-		  "2:59: /tenants/t/devices/" UUID "/devices: is not a key that is known here; "
+		  "2:59: /tenants/t/devices/" UUID
+		  "/devices: is not a key that is known here; "
 		  "those are \"memory\", \"compute\", \"context_memory\"" },
 	};
 
@@ -270,44 +297,55 @@ static void entries_are_checked(void)
 static void memory_is_checked(void)
 {
 	static const struct refusal refusals[] = {
-		{ "{\"memory\": 8}", "2:12: /tenants/t/memory: 8 has no unit; write a unit, such "
-				     "as \"8GiB\"" },
-		{ "{\"memory\": 8589934592}", "2:12: /tenants/t/memory: 8589934592 has no unit; "
-					      "write a unit, such as \"8589934592B\"" },
-		{ "{\"memory\": \"1024\"}", "2:12: /tenants/t/memory: \"1024\" has no unit; "
-					    "write a unit, such as \"1024MiB\"" },
+		{ "{\"memory\": 8}",
+		  "2:12: /tenants/t/memory: 8 has no unit; write a unit, such "
+		  "as \"8GiB\"" },
+		{ "{\"memory\": 8589934592}",
+		  "2:12: /tenants/t/memory: 8589934592 has no unit; "
+		  "write a unit, such as \"8589934592B\"" },
+		{ "{\"memory\": \"1024\"}",
+		  "2:12: /tenants/t/memory: \"1024\" has no unit; "
+		  "write a unit, such as \"1024MiB\"" },
 		{ "{\"memory\": -1}", "2:12: /tenants/t/memory: -1 is negative" },
-		{ "{\"memory\": \"-1GiB\"}", "2:12: /tenants/t/memory: \"-1GiB\" is negative" },
-		{ "{\"memory\": true}", "2:12: /tenants/t/memory: must be a size such as "
-					"\"8GiB\", a share of the device such as \"50%\", or an "
-					"object with \"limit\"" },
-		{ "{\"memory\": \"\"}", "2:12: /tenants/t/memory: \"\" is not a size; write a "
-					"number and one of B, KiB, MiB, GiB, TiB, kB, MB, GB, TB" },
+		{ "{\"memory\": \"-1GiB\"}",
+		  "2:12: /tenants/t/memory: \"-1GiB\" is negative" },
+		{ "{\"memory\": true}",
+		  "2:12: /tenants/t/memory: must be a size such as "
+		  "\"8GiB\", a share of the device such as \"50%\", or an "
+		  "object with \"limit\"" },
+		{ "{\"memory\": \"\"}",
+		  "2:12: /tenants/t/memory: \"\" is not a size; write a "
+		  "number and one of B, KiB, MiB, GiB, TiB, kB, MB, GB, TB" },
 		{ "{\"memory\": \"8 Gb\"}",
 		  "2:12: /tenants/t/memory: \"8 Gb\" is not a size; write a number and one of B, "
 		  "KiB, MiB, GiB, TiB, kB, MB, GB, TB" },
 		{ "{\"memory\": \"8GiB8GiB8GiB8GiB8GiB8GiB8GiB8GiB8GiB8GiB\"}",
 		  "2:12: /tenants/t/memory: \"8GiB8GiB8GiB8GiB8GiB8GiB8GiB8GiB8Gi... is not a "
 		  "size; write a number and one of B, KiB, MiB, GiB, TiB, kB, MB, GB, TB" },
-		{ "{\"memory\": \"0GiB\"}", "2:12: /tenants/t/memory: \"0GiB\" is no quota: "
-					    "every allocation would be refused" },
+		{ "{\"memory\": \"0GiB\"}",
+		  "2:12: /tenants/t/memory: \"0GiB\" is no quota: "
+		  "every allocation would be refused" },
 		{ "{\"memory\": \"9007199254740993B\"}",
 		  "2:12: /tenants/t/memory: \"9007199254740993B\" is too large; the largest size "
 		  "is 8192TiB" },
 		{ "{\"memory\": \"99999999999TiB\"}",
 		  "2:12: /tenants/t/memory: \"99999999999TiB\" is too large; the largest size is "
 		  "8192TiB" },
-		{ "{\"memory\": \"0%\"}", "2:12: /tenants/t/memory: \"0%\" is not a share of the "
-					  "device: above 0%, at most 100%" },
-		{ "{\"memory\": \"101%\"}", "2:12: /tenants/t/memory: \"101%\" is not a share of "
-					    "the device: above 0%, at most 100%" },
-		{ "{\"memory\": \"-5%\"}", "2:12: /tenants/t/memory: \"-5%\" is not a share of "
-					   "the device: above 0%, at most 100%" },
+		{ "{\"memory\": \"0%\"}",
+		  "2:12: /tenants/t/memory: \"0%\" is not a share of the "
+		  "device: above 0%, at most 100%" },
+		{ "{\"memory\": \"101%\"}",
+		  "2:12: /tenants/t/memory: \"101%\" is not a share of "
+		  "the device: above 0%, at most 100%" },
+		{ "{\"memory\": \"-5%\"}",
+		  "2:12: /tenants/t/memory: \"-5%\" is not a share of "
+		  "the device: above 0%, at most 100%" },
 		{ "{\"memory\": {}}", "2:12: /tenants/t/memory: \"limit\" is missing" },
 		{ "{\"memory\": {\"view\": \"device\"}}",
 		  "2:12: /tenants/t/memory: \"limit\" is missing" },
-		{ "{\"memory\": {\"limit\": 1}}", "2:22: /tenants/t/memory/limit: 1 has no unit; "
-						  "write a unit, such as \"1GiB\"" },
+		{ "{\"memory\": {\"limit\": 1}}",
+		  "2:22: /tenants/t/memory/limit: 1 has no unit; "
+		  "write a unit, such as \"1GiB\"" },
 		{ "{\"memory\": {\"limit\": {}}}",
 		  "2:22: /tenants/t/memory/limit: must be a size such as \"8GiB\", or a share of "
 		  "the device such as \"50%\"" },
@@ -330,16 +368,20 @@ static void compute_is_checked(void)
 {
 	static const struct refusal refusals[] = {
 		{ "{\"compute\": 120}", "2:13: /tenants/t/compute: 120 is above 100" },
-		{ "{\"compute\": 100.1}", "2:13: /tenants/t/compute: 100.1 is above 100" },
+		{ "{\"compute\": 100.1}",
+		  "2:13: /tenants/t/compute: 100.1 is above 100" },
 		{ "{\"compute\": -1}", "2:13: /tenants/t/compute: -1 is negative" },
-		{ "{\"compute\": 1e300}", "2:13: /tenants/t/compute: 1e300 is too large to be "
-					  "exact" },
+		{ "{\"compute\": 1e300}",
+		  "2:13: /tenants/t/compute: 1e300 is too large to be "
+		  "exact" },
 		{ "{\"compute\": 9007199254740994}",
 		  "2:13: /tenants/t/compute: 9007199254740994 is too large to be exact" },
-		{ "{\"compute\": 0}", "2:13: /tenants/t/compute: 0 would never let it run; "
-				      "without \"compute\" a tenant gets what others leave" },
-		{ "{\"compute\": 12.55}", "2:13: /tenants/t/compute: 12.55 is finer than a tenth "
-					  "of a percent" },
+		{ "{\"compute\": 0}",
+		  "2:13: /tenants/t/compute: 0 would never let it run; "
+		  "without \"compute\" a tenant gets what others leave" },
+		{ "{\"compute\": 12.55}",
+		  "2:13: /tenants/t/compute: 12.55 is finer than a tenth "
+		  "of a percent" },
 		{ "{\"compute\": \"30%\"}",
 		  "2:13: /tenants/t/compute: must be a number of percent, or an object with "
 		  "\"request\", \"limit\" and \"priority\"" },
@@ -364,8 +406,10 @@ static void compute_is_checked(void)
 		{ "{\"compute\": {\"share\": 3}}",
 		  "2:14: /tenants/t/compute/share: is not a key that is known here; those are "
 		  "\"request\", \"limit\", \"priority\"" },
-		{ "{\"compute\": 30, \"devices\": {\"" UUID "\": {\"compute\": {\"limit\": 10}}}}",
-		  "2:95: /tenants/t/devices/" UUID "/compute/limit: 10 is below the request 30" },
+		{ "{\"compute\": 30, \"devices\": {\"" UUID
+		  "\": {\"compute\": {\"limit\": 10}}}}",
+		  "2:95: /tenants/t/devices/" UUID
+		  "/compute/limit: 10 is below the request 30" },
 	};
 
 	EXPECT_ENTRY(refusals);

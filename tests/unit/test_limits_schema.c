@@ -16,8 +16,8 @@
 
 #include "common/limits.h"
 
-#define SCHEMA	"examples/limits.schema.json"
-#define UUID	"GPU-0a1b2c3d-0000-1111-2222-333344445555"
+#define SCHEMA "examples/limits.schema.json"
+#define UUID "GPU-0a1b2c3d-0000-1111-2222-333344445555"
 #define T(text) "{\"version\": 1, \"tenants\": {\"t\": " text "}}"
 
 /* Documents and whether both must accept them. */
@@ -58,16 +58,20 @@ static const struct document {
 	{ T("{\"compute\": 101}"), false },
 	{ T("{\"compute\": \"30\"}"), false },
 	{ T("{\"compute\": {}}"), true },
-	{ T("{\"compute\": {\"request\": 0, \"limit\": 99.9, \"priority\": \"batch\"}}"), true },
+	{ T("{\"compute\": {\"request\": 0, \"limit\": 99.9, \"priority\": \"batch\"}}"),
+	  true },
 	{ T("{\"compute\": {\"limit\": 0}}"), false },
 	{ T("{\"compute\": {\"request\": -1}}"), false },
 	{ T("{\"compute\": {\"request\": 120}}"), false },
 	{ T("{\"compute\": {\"priority\": \"high\"}}"), false },
-	{ T("{\"devices\": {\"" UUID "\": {\"memory\": {\"view\": \"quota\"}}}}"), false },
+	{ T("{\"devices\": {\"" UUID "\": {\"memory\": {\"view\": \"quota\"}}}}"),
+	  false },
 	{ T("{\"memory\": \"1GiB\", \"devices\": {\"" UUID "\": {\"memory\": {\"view\": "
 	    "\"quota\"}}}}"),
 	  true },
-	{ T("{\"devices\": {\"" UUID "\": {\"compute\": 5, \"context_memory\": \"1B\"}}}"), true },
+	{ T("{\"devices\": {\"" UUID
+	    "\": {\"compute\": 5, \"context_memory\": \"1B\"}}}"),
+	  true },
 	{ T("{\"devices\": {\"" UUID "\": {\"devices\": {}}}}"), false },
 	{ T("{\"devices\": {\"GPU-0\": {}}}"), false },
 	{ T("{\"devices\": {\"0\": {}}}"), false },
@@ -78,8 +82,8 @@ enum { DOCUMENTS = sizeof(documents) / sizeof(documents[0]) };
 static bool parser_accepts(const char *text)
 {
 	struct gsh_limits_error error;
-	struct gsh_limits_file *file =
-		gsh_limits_parse(text, strlen(text), "document", &error);
+	struct gsh_limits_file *file = gsh_limits_parse(text, strlen(text), "document",
+							&error);
 
 	gsh_limits_free(file);
 	return file != NULL;
@@ -105,7 +109,8 @@ static const char judge[] =
 
 static void the_schema_judges_the_documents_so(void)
 {
-	char directory[] = "/tmp/limits-schema-XXXXXX", path[64], command[256], line[64];
+	const char *tmp = getenv("TMPDIR");
+	char directory[128], path[160], command[512], line[64];
 	FILE *input, *verdicts;
 	size_t judged = 0;
 
@@ -113,6 +118,8 @@ static void the_schema_judges_the_documents_so(void)
 		unit_skip("Python's jsonschema is not installed.");
 		return;
 	}
+	snprintf(directory, sizeof(directory), "%.90s/limits-schema-XXXXXX",
+		 tmp ? tmp : "/tmp");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/documents", directory);
 	input = fopen(path, "w");
@@ -153,8 +160,8 @@ static cJSON *load(const char *path)
 static void expect_keys(const cJSON *properties, const char *document)
 {
 	struct gsh_limits_error error = { "" };
-	struct gsh_limits_file *file =
-		gsh_limits_parse(document, strlen(document), "f", &error);
+	struct gsh_limits_file *file = gsh_limits_parse(document, strlen(document), "f",
+							&error);
 	char *known = strstr(error.text, "those are ");
 	const cJSON *property;
 	size_t count = 0, commas = 0;
@@ -180,9 +187,9 @@ static void expect_keys(const cJSON *properties, const char *document)
 static const cJSON *at(const cJSON *item, const char *const *path)
 {
 	for (; *path && item; path++)
-		item = cJSON_IsArray(item) ?
-			       cJSON_GetArrayItem(item, (int)strtol(*path, NULL, 10)) :
-			       cJSON_GetObjectItemCaseSensitive(item, *path);
+		item = cJSON_IsArray(item)
+			       ? cJSON_GetArrayItem(item, (int)strtol(*path, NULL, 10))
+			       : cJSON_GetObjectItemCaseSensitive(item, *path);
 	return item;
 }
 

@@ -362,10 +362,9 @@ static void *write_fast(void *data)
 		policy_seal(&next, g);
 		for (size_t i = 0; i < sizeof(next) / 8; i++) {
 			memcpy(&word, (char *)&next + i * 8, 8);
-			gsh_store_relaxed(&to[i], word);
+			gsh_store_release(&to[i], word);
 		}
 		gsh_store_release(&race->shared->generation, g);
-		gsh_fence_seq_cst();
 	}
 	return NULL;
 }

@@ -53,11 +53,21 @@ static void assert_refused(int (*parse)(const char *, uint64_t *), int expected,
 static void every_unit_has_its_size(void)
 {
 	static const struct example examples[] = {
-		{ "0", 0 },	      { "1024", 1024 },	     { "7B", 7 },
-		{ "1KiB", KIB },      { "1MiB", MIB },	     { "8GiB", 8 * GIB },
-		{ "2TiB", 2 * TIB },  { "1K", KIB },	     { "1M", MIB },
-		{ "1G", GIB },	      { "1T", TIB },	     { "1kB", 1000 },
-		{ "500MB", 500000000 }, { "3GB", 3000000000 }, { "1TB", 1000000000000 },
+		{ "0", 0 },
+		{ "1024", 1024 },
+		{ "7B", 7 },
+		{ "1KiB", KIB },
+		{ "1MiB", MIB },
+		{ "8GiB", 8 * GIB },
+		{ "2TiB", 2 * TIB },
+		{ "1K", KIB },
+		{ "1M", MIB },
+		{ "1G", GIB },
+		{ "1T", TIB },
+		{ "1kB", 1000 },
+		{ "500MB", 500000000 },
+		{ "3GB", 3000000000 },
+		{ "1TB", 1000000000000 },
 	};
 
 	assert_sizes(examples, sizeof(examples) / sizeof(*examples));
@@ -119,11 +129,15 @@ static void the_largest_numbers_are_read_and_the_next_refused(void)
 static void what_is_not_a_size_is_refused(void)
 {
 	static const char *const texts[] = {
-		"",	  " ",	    "GiB",    " 8GiB",	"8GiB ",    "8 ",    "-1",
-		"+1",	  "- 1",    "8gib",   "8GIB",	"8GiBs",    "8Gi",   "8KB",
-		"8 G iB", "8\tGiB", "8\nGiB", "1.GiB",	".5GiB",    "1..5G", "1.5.5G",
-		"1,5GiB", "0x10",   "1e3",    "8GiB\n", "infinity", "nan",   "99999999999999999999x",
-		"8 8",	  "8%",	    "B",      ".",	"1 .5G",    "٨",     NULL,
+		"",	  " ",	      "GiB",	" 8GiB",
+		"8GiB ",  "8 ",	      "-1",	"+1",
+		"- 1",	  "8gib",     "8GIB",	"8GiBs",
+		"8Gi",	  "8KB",      "8 G iB", "8\tGiB",
+		"8\nGiB", "1.GiB",    ".5GiB",	"1..5G",
+		"1.5.5G", "1,5GiB",   "0x10",	"1e3",
+		"8GiB\n", "infinity", "nan",	"99999999999999999999x",
+		"8 8",	  "8%",	      "B",	".",
+		"1 .5G",  "٨",	      NULL,
 	};
 
 	assert_refused(gsh_parse_size, -EINVAL, texts);
@@ -160,9 +174,9 @@ static void percents_are_read_to_a_millionth_of_the_whole(void)
 {
 	static const char *const bad[] = { "25",   "%",	   "25 percent", "-1%", "25%%",
 					   "25% ", " 25%", "25.%",	 "",	NULL };
-	static const char *const out_of_range[] = { "0%",   "0.00001%", "100.0001%",
-						    "101%", "99999999999999999999%",
-						    NULL };
+	static const char *const out_of_range[] = {
+		"0%", "0.00001%", "100.0001%", "101%", "99999999999999999999%", NULL
+	};
 	uint32_t ppm;
 
 	CU_ASSERT_EQUAL(gsh_parse_ppm("25%", &ppm), 0);
@@ -190,9 +204,11 @@ static int permille_of(const char *text, uint64_t *value)
 
 static void shares_are_read_to_a_tenth_of_a_percent(void)
 {
-	static const char *const bad[] = { "30%", "", "-3", "3 ", "a", "30.", ":30", NULL };
-	static const char *const out_of_range[] = { "100.1", "101", "99999999999999999999",
-						    NULL };
+	static const char *const bad[] = {
+		"30%", "", "-3", "3 ", "a", "30.", ":30", NULL
+	};
+	static const char *const out_of_range[] = { "100.1", "101",
+						    "99999999999999999999", NULL };
 	uint32_t permille;
 
 	CU_ASSERT_EQUAL(gsh_parse_permille("30", &permille), 0);

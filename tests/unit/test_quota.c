@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "cunit_main.h"
 
-#define GIB   (UINT64_C(1) << 30)
+#define GIB (UINT64_C(1) << 30)
 #define MS_NS UINT64_C(1000000)
 
 /* One more than a ledger has: nobody may touch it. */
@@ -187,8 +187,10 @@ static void anothers_pending_is_waited_for(void)
 	struct gsh_quota_try attempt = { 0 };
 
 	cells[1].pending = 6;
-	CU_ASSERT_EQUAL(gsh_quota_reserve(&quota, 0, 5, 10, 0, &attempt), GSH_QUOTA_AGAIN);
-	CU_ASSERT_EQUAL(gsh_quota_reserve(&quota, 0, 5, 10, 5, &attempt), GSH_QUOTA_AGAIN);
+	CU_ASSERT_EQUAL(gsh_quota_reserve(&quota, 0, 5, 10, 0, &attempt),
+			GSH_QUOTA_AGAIN);
+	CU_ASSERT_EQUAL(gsh_quota_reserve(&quota, 0, 5, 10, 5, &attempt),
+			GSH_QUOTA_AGAIN);
 	cells[1].pending = 0;
 	CU_ASSERT_EQUAL(gsh_quota_reserve(&quota, 0, 5, 10, 9, &attempt),
 			GSH_QUOTA_GRANTED);
@@ -261,9 +263,9 @@ static void time_in_which_all_were_suspended_does_not_count(void)
 	gsh_quota_reserve(&quota, 0, 5, 10, 1, &attempt);
 	gsh_quota_reserve(&quota, 0, 5, 10, 2, &attempt);
 	/* A day later everybody goes on, and this one is first. */
-	CU_ASSERT_EQUAL(gsh_quota_reserve(&quota, 0, 5, 10, UINT64_C(86400000000000),
-					  &attempt),
-			GSH_QUOTA_AGAIN);
+	CU_ASSERT_EQUAL(
+		gsh_quota_reserve(&quota, 0, 5, 10, UINT64_C(86400000000000), &attempt),
+		GSH_QUOTA_AGAIN);
 }
 
 static void a_clock_that_goes_back_does_no_harm(void)
@@ -272,7 +274,8 @@ static void a_clock_that_goes_back_does_no_harm(void)
 
 	cells[1].pending = 6;
 	gsh_quota_reserve(&quota, 0, 5, 10, 100 * GSH_QUOTA_PATIENCE_NS, &attempt);
-	CU_ASSERT_EQUAL(gsh_quota_reserve(&quota, 0, 5, 10, 1, &attempt), GSH_QUOTA_AGAIN);
+	CU_ASSERT_EQUAL(gsh_quota_reserve(&quota, 0, 5, 10, 1, &attempt),
+			GSH_QUOTA_AGAIN);
 }
 
 static void more_stuck_ones_than_can_be_followed_end_in_a_denial_too(void)
@@ -295,11 +298,12 @@ static void stuck_pending_that_leaves_room_denies_nobody(void)
 enum { THREADS = 8, RACE_CELLS = 4, ROUNDS = 100000, SIZES = 4 };
 
 struct race {
-	enum gsh_quota_verdict (*reserve)(uint32_t own, uint64_t bytes, uint64_t limit_bytes);
+	enum gsh_quota_verdict (*reserve)(uint32_t own, uint64_t bytes,
+					  uint64_t limit_bytes);
 	uint64_t sizes[SIZES];
 	uint64_t limit;
-	uint64_t held;	  /* what the threads have, by their own count */
-	uint64_t most;	  /* held at once */
+	uint64_t held; /* what the threads have, by their own count */
+	uint64_t most; /* held at once */
 	uint64_t denials;
 	uint32_t go, stop;
 	uint64_t left[THREADS];
@@ -338,7 +342,8 @@ static void *race_thread(void *argument)
 
 	while (!gsh_load_acquire(&race.go))
 		sched_yield();
-	for (uint32_t round = 0; round < ROUNDS && !gsh_load_relaxed(&race.stop); round++) {
+	for (uint32_t round = 0; round < ROUNDS && !gsh_load_relaxed(&race.stop);
+	     round++) {
 		uint64_t bytes = race.sizes[(number + round) % SIZES];
 
 		if (race.reserve(own, bytes, race.limit) != GSH_QUOTA_GRANTED) {
@@ -363,9 +368,8 @@ static void run_race(void)
 
 	cells_used = RACE_CELLS;
 	for (uintptr_t i = 0; i < THREADS; i++)
-		CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, race_thread,
-						     (void *)i),
-				      0);
+		CU_ASSERT_EQUAL_FATAL(
+			pthread_create(&threads[i], NULL, race_thread, (void *)i), 0);
 	gsh_store_release(&race.go, 1);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
@@ -379,7 +383,9 @@ static void run_race(void)
 
 static void eight_threads_never_hold_more_than_the_limit(void)
 {
-	race = (struct race){ .reserve = insist, .sizes = { 1, 30, 7, 55 }, .limit = 100 };
+	race = (struct race){ .reserve = insist,
+			      .sizes = { 1, 30, 7, 55 },
+			      .limit = 100 };
 	run_race();
 	CU_ASSERT(race.most <= 100);
 	/* Or there was no race. */

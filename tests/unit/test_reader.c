@@ -403,10 +403,15 @@ static void a_file_of_another_size_is_refused(void)
 	}
 }
 
+static bool is_empty(const void *bytes, size_t count)
+{
+	const char *p = bytes;
+
+	return p[0] == 0 && memcmp(p, p + 1, count - 1) == 0;
+}
+
 static void a_ledger_that_goes_bad_later_gives_an_empty_snapshot(void)
 {
-	static const struct gpushim_snapshot empty;
-
 	write_ledger();
 	write_slots_used(1);
 	write_slot(0, GPUSHIM_SLOT_LIVE, 100, "python3");
@@ -415,7 +420,7 @@ static void a_ledger_that_goes_bad_later_gives_an_empty_snapshot(void)
 	CU_ASSERT_EQUAL(snapshot->processes_count, 1);
 	CU_ASSERT_EQUAL(truncate(ledger_path(), 5000), 0);
 	CU_ASSERT_EQUAL(gpushim_reader_snapshot(reader, snapshot), -EPROTO);
-	CU_ASSERT_EQUAL(memcmp(snapshot, &empty, sizeof(empty)), 0);
+	CU_ASSERT(is_empty(snapshot, sizeof(*snapshot)));
 	CU_ASSERT_EQUAL(truncate(ledger_path(), 0), 0);
 	CU_ASSERT_EQUAL(gpushim_reader_snapshot(reader, snapshot), -EPROTO);
 	CU_ASSERT(policy_says(gpushim_reader_reason(), "truncated"));

@@ -33,7 +33,8 @@ static int way_texts(const char *name)
 	say("a name that is no function of the driver's", dlsym(driver, "custom"));
 	say("NVML's name", dlsym(driver, "nvmlDeviceGetMemoryInfo"));
 	say("next", dlsym(RTLD_NEXT, "cuNoSuchFunction"));
-	say("next, an entry point nobody limits", dlsym(RTLD_NEXT, "cuNoSuchFunction_v2"));
+	say("next, an entry point nobody limits",
+	    dlsym(RTLD_NEXT, "cuNoSuchFunction_v2"));
 	say("default", dlsym(RTLD_DEFAULT, "cuNoSuchFunction"));
 	say("version", dlvsym(driver, "cuInit", "CUDA_1"));
 	say("version of dlsym", dlvsym(RTLD_NEXT, "dlsym", "GLIBC_9.9"));
@@ -44,7 +45,7 @@ static int way_texts(const char *name)
 	/* A success clears what was not read. */
 	dlopen("libno-such-library.so", RTLD_NOW);
 	say("hooked", dlsym(driver, "cuMemAlloc_v2"));
-	dlsym(driver, "cuNoSuchFunction");
+	(void)dlsym(driver, "cuNoSuchFunction");
 	say("not hooked", dlsym(driver, "cuDriverGetVersion"));
 	return 0;
 }
@@ -124,7 +125,7 @@ static int way_errno(const char *name)
 	void *driver = dlopen(name, RTLD_NOW);
 
 	errno = 4711;
-	dlsym(driver, "cuMemAlloc_v2");
+	(void)dlsym(driver, "cuMemAlloc_v2");
 	printf("%d\n", errno);
 	return 0;
 }
@@ -133,9 +134,8 @@ static const struct {
 	const char *name;
 	int (*run)(const char *argument);
 } ways[] = {
-	{ "texts", way_texts },	    { "pending", way_pending },
-	{ "noload", way_noload },   { "names", way_names },
-	{ "forward", way_forward }, { "runpath", way_runpath },
+	{ "texts", way_texts }, { "pending", way_pending }, { "noload", way_noload },
+	{ "names", way_names }, { "forward", way_forward }, { "runpath", way_runpath },
 	{ "errno", way_errno },
 };
 

@@ -34,8 +34,9 @@ int main(int argc, char **argv)
 	version = dlsym(driver, "cuDriverGetVersion");
 	dlclose(driver);
 	/* So that it cannot come back to the same place. */
-	if (mmap((void *)was, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
-		 -1, 0) == MAP_FAILED) {
+	if (mmap((void *)was, 1, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+		 0) == MAP_FAILED) {
 		printf("it is still there\n");
 		return 1;
 	}

@@ -22,9 +22,12 @@ static struct {
 	PFN_cuArrayCreate_v2000 array;
 	PFN_cuArray3DCreate_v2000 array_3d;
 	PFN_cuArrayDestroy_v2000 array_destroy;
+	PFN_cuCtxCreate_v2000 create;
+	PFN_cuCtxDestroy_v2000 destroy;
 	size_t (*taken_bytes)(void);
 	unsigned (*asked)(void);
 	void (*pitch_step)(unsigned bytes);
+	void (*in_destroy)(void (*function)(void));
 } v1;
 
 static const struct {
@@ -41,6 +44,9 @@ static const struct {
 	{ "cuArrayCreate", &v1.array },
 	{ "cuArray3DCreate", &v1.array_3d },
 	{ "cuArrayDestroy", &v1.array_destroy },
+	{ "cuCtxCreate", &v1.create },
+	{ "cuCtxDestroy", &v1.destroy },
+	{ "v1_in_destroy", &v1.in_destroy },
 	{ "v1_taken_bytes", &v1.taken_bytes },
 	{ "v1_asked", &v1.asked },
 	{ "v1_pitch_step", &v1.pitch_step },
@@ -157,6 +163,34 @@ static void arrays(void)
 	books_agree(0);
 }
 
+/* As another thread would, in the middle of the first one's cuCtxDestroy. */
+static CUcontext reborn;
+
+static void make_and_fill(void)
+{
+	CUdeviceptr_v1 p = 0;
+
+	check(v1.create(&reborn, 0, 0) == CUDA_SUCCESS);
+	check(v1.alloc(&p, 3000) == CUDA_SUCCESS);
+}
+
+static void contexts(void)
+{
+	CUcontext context = NULL;
+	CUdeviceptr_v1 p = 0;
+
+	check(v1.alloc(&p, 1000) == CUDA_SUCCESS);
+	check(v1.create(&context, 0, 0) == CUDA_SUCCESS);
+	check(v1.alloc(&p, 2000) == CUDA_SUCCESS);
+	books_agree(3000);
+	v1.in_destroy(make_and_fill);
+	check(v1.destroy(context) == CUDA_SUCCESS);
+	check(reborn == context);
+	books_agree(4000);
+	check(v1.destroy(reborn) == CUDA_SUCCESS);
+	books_agree(1000);
+}
+
 /* The quota is 5 GiB, of 6. */
 static void large(void)
 {
@@ -190,7 +224,7 @@ static const struct {
 	void (*run)(void);
 } table[] = {
 	{ "memory", memory }, { "pitch", pitch }, { "arrays", arrays },
-	{ "large", large },   { "small", small },
+	{ "large", large },   { "small", small }, { "contexts", contexts },
 };
 
 int main(int count, char **arguments)

@@ -24,8 +24,8 @@ static const char *const names[] = {
 #include "symbols.def"
 };
 
-static word (*inner[ROWS])(word, word, word, word, word, word, word, word, word, word, word,
-			   word);
+static word (*inner[ROWS])(word, word, word, word, word, word, word, word, word, word,
+			   word, word);
 
 static word newer(word, word, word, word, word, word, word, word, word, word, word, word);
 

@@ -3,7 +3,8 @@
  * them but the queries that say more than 32 bits can.
  *
  * It keeps books that its client can ask for, so that what is charged can be compared with
- * what was taken. One context, one device of 6 GiB. Not thread-safe.
+ * what was taken. One device of 6 GiB. Not thread-safe: what other threads do while a call is
+ * under way, the client does in a function that the call calls.
  */
 #define __CUDA_API_VERSION_INTERNAL
 #include <cuda.h>
@@ -22,6 +23,15 @@ static size_t blocks[BLOCKS];
 size_t v1_taken_bytes(void);
 unsigned v1_asked(void);
 void v1_pitch_step(unsigned bytes);
+void v1_in_destroy(void (*function)(void));
+
+/* Contexts are numbers, and a free one is used again. */
+enum { CONTEXTS = 4 };
+
+static int context_lives[CONTEXTS];
+static size_t block_context[BLOCKS];
+static size_t current = 1;
+static void (*in_destroy)(void);
 
 static unsigned asked;
 static unsigned pitch_step = 512;
@@ -47,6 +57,12 @@ void v1_pitch_step(unsigned bytes)
 	pitch_step = bytes;
 }
 
+/* Called by the next cuCtxDestroy when the context has gone and the call has not returned. */
+void v1_in_destroy(void (*function)(void))
+{
+	in_destroy = function;
+}
+
 /* ---- memory ---- */
 
 static unsigned take(size_t bytes)
@@ -57,6 +73,7 @@ static unsigned take(size_t bytes)
 	for (unsigned i = 0; i < BLOCKS; i++)
 		if (blocks[i] == 0) {
 			blocks[i] = bytes;
+			block_context[i] = current;
 			return (i + 1) * STEP;
 		}
 	return 0;
@@ -87,9 +104,9 @@ CUresult CUDAAPI cuMemAllocPitch(CUdeviceptr_v1 *dptr, unsigned int *pPitch,
 				 unsigned int ElementSizeBytes)
 {
 	unsigned pitch = (WidthInBytes + pitch_step - 1) / pitch_step * pitch_step;
-	unsigned address = dptr && pPitch && ElementSizeBytes == 4 ?
-				   take((size_t)pitch * Height) :
-				   0;
+	unsigned address = dptr && pPitch && ElementSizeBytes == 4
+				   ? take((size_t)pitch * Height)
+				   : 0;
 
 	if (!address)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -108,12 +125,15 @@ CUresult CUDAAPI cuMemFree_v2(CUdeviceptr dptr)
 	return give(dptr);
 }
 
-CUresult CUDAAPI cuArrayCreate(CUarray *pHandle, const CUDA_ARRAY_DESCRIPTOR_v1 *desc)
+CUresult CUDAAPI cuArrayCreate(CUarray *pHandle,
+			       const CUDA_ARRAY_DESCRIPTOR_v1 *pAllocateArray)
 {
-	unsigned address = pHandle && desc ? take((size_t)desc->Width *
-						  (desc->Height ? desc->Height : 1) *
-						  desc->NumChannels) :
-					     0;
+	unsigned address = pHandle && pAllocateArray
+				   ? take((size_t)pAllocateArray->Width *
+					  (pAllocateArray->Height ? pAllocateArray->Height
+								  : 1) *
+					  pAllocateArray->NumChannels)
+				   : 0;
 
 	if (!address)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -121,11 +141,14 @@ CUresult CUDAAPI cuArrayCreate(CUarray *pHandle, const CUDA_ARRAY_DESCRIPTOR_v1 
 	return CUDA_SUCCESS;
 }
 
-CUresult CUDAAPI cuArray3DCreate(CUarray *pHandle, const CUDA_ARRAY3D_DESCRIPTOR_v1 *desc)
+CUresult CUDAAPI cuArray3DCreate(CUarray *pHandle,
+				 const CUDA_ARRAY3D_DESCRIPTOR_v1 *pAllocateArray)
 {
-	unsigned address = pHandle && desc ? take((size_t)desc->Width * desc->Height *
-						  desc->Depth * desc->NumChannels) :
-					     0;
+	unsigned address = pHandle && pAllocateArray
+				   ? take((size_t)pAllocateArray->Width *
+					  pAllocateArray->Height * pAllocateArray->Depth *
+					  pAllocateArray->NumChannels)
+				   : 0;
 
 	if (!address)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -198,8 +221,42 @@ CUresult CUDAAPI cuCtxGetDevice(CUdevice *device)
 	return CUDA_SUCCESS;
 }
 
+/* ---- contexts ---- */
+
 CUresult CUDAAPI cuCtxGetCurrent(CUcontext *pctx)
 {
-	*pctx = (CUcontext)(size_t)4096;
+	*pctx = (CUcontext)(current * 4096);
+	return CUDA_SUCCESS;
+}
+
+CUresult CUDAAPI cuCtxCreate(CUcontext *pctx, unsigned int flags, CUdevice dev)
+{
+	(void)flags;
+	(void)dev;
+	for (size_t i = 0; i < CONTEXTS; i++)
+		if (!context_lives[i]) {
+			context_lives[i] = 1;
+			current = i + 2;
+			*pctx = (CUcontext)(current * 4096);
+			return CUDA_SUCCESS;
+		}
+	return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult CUDAAPI cuCtxDestroy(CUcontext ctx)
+{
+	size_t number = (size_t)ctx / 4096;
+	void (*function)(void) = in_destroy;
+
+	if (number < 2 || number >= CONTEXTS + 2 || !context_lives[number - 2])
+		return CUDA_ERROR_INVALID_CONTEXT;
+	context_lives[number - 2] = 0;
+	current = 1;
+	for (int i = 0; i < BLOCKS; i++)
+		if (block_context[i] == number)
+			blocks[i] = 0;
+	in_destroy = NULL;
+	if (function)
+		function();
 	return CUDA_SUCCESS;
 }

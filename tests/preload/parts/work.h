@@ -36,12 +36,12 @@ static inline int work_fill(struct work *work, work_find find)
 {
 	void *found;
 
-#define X(symbol, base, version, parameters)                   \
-	found = find(#symbol, #base, version);                 \
-	if (!found) {                                          \
-		printf("%s was not found\n", #symbol);         \
-		return 1;                                      \
-	}                                                      \
+#define X(symbol, base, version, parameters)           \
+	found = find(#symbol, #base, version);         \
+	if (!found) {                                  \
+		printf("%s was not found\n", #symbol); \
+		return 1;                              \
+	}                                              \
 	memcpy(&work->symbol, &found, sizeof(found));
 	WORK_ENTRIES(X)
 #undef X
