@@ -15,12 +15,14 @@ need apt-get apt
 deb=${OLD_LIBC_DEB:-}
 if [ -z "$deb" ] && [ "${OLD_LIBC:-}" = fetch ]; then
 	mkdir -p "$scratch/apt/lists/partial" "$scratch/apt/archives/partial"
-	echo 'deb http://deb.debian.org/debian bullseye main' >"$scratch/apt/sources.list"
+	keys=/usr/share/keyrings/debian-archive-keyring.gpg
+	echo "deb [signed-by=$keys] http://deb.debian.org/debian bullseye main" \
+		>"$scratch/apt/sources.list"
 	options=(-o "Dir::Etc::sourcelist=$scratch/apt/sources.list"
 		-o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$scratch/apt/lists"
 		-o "Dir::Cache=$scratch/apt" -o Acquire::Retries=0 -o APT::Sandbox::User=root)
 	apt-get "${options[@]}" -qq update >/dev/null 2>&1
-	(cd "$scratch" && apt-get "${options[@]}" -qq download libc6 >/dev/null 2>&1)
+	(cd "$scratch" && apt-get "${options[@]}" -qq download libc6/bullseye >/dev/null 2>&1)
 elif [ -z "$deb" ]; then
 	version=$(apt-cache madison libc6 2>/dev/null | sed -n 's/.*| *\(2\.31-[^ ]*\) |.*/\1/p' |
 		head -n 1)

@@ -60,12 +60,15 @@ static const uint8_t uuid[16] = { 7 };
 static int reserve(const struct storm *storm, struct gsh_ledger *ledger, uint32_t row,
 		   uint64_t bytes)
 {
+	bool fits;
+
 	if (!storm->look_then_take)
 		return gsh_ledger_reserve(ledger, row, GPUSHIM_KIND_LINEAR, bytes, LIMIT);
-	if (gsh_ledger_used(ledger, row) + bytes > LIMIT)
+	fits = gsh_ledger_used(ledger, row) + bytes <= LIMIT;
+	/* Refused or not: slowly enough for the books to be read before it is over. */
+	stress_pause_us(100);
+	if (!fits)
 		return -ENOMEM;
-	for (unsigned i = 0; i < 500; i++)
-		gsh_pause();
 	gsh_ledger_force(ledger, row, GPUSHIM_KIND_LINEAR, bytes);
 	return 0;
 }
@@ -105,10 +108,9 @@ static int worker(void *arg)
 			gsh_ledger_refund(&ledger, row, GPUSHIM_KIND_LINEAR, held[i]);
 			held[i] = 0;
 		} else {
-			bool large = stress_below(&random, 8) == 0 ||
-				     work->storm->look_then_take;
-
-			held[i] = 1 + stress_below(&random, large ? LARGE : SMALL);
+			held[i] = 1 + stress_below(&random,
+						   stress_below(&random, 8) ? SMALL :
+									      LARGE);
 			if (reserve(work->storm, &ledger, row, held[i]) < 0)
 				held[i] = 0;
 		}
