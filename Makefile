@@ -378,7 +378,8 @@ $(PRELOAD_PARTS): $(BUILD)/tests/preload/parts/%: $(OBJ)/tests/preload/parts/%.o
 	@mkdir -p $(@D)
 	$(Q)$(CC) -pthread $(LDFLAGS) $(if $(filter plugin_%,$*),-shared) $(PART_LDFLAGS) -o $@ \
 		$< $(if $(filter %_linked,$*),$(CUDA_LINK)) $(LIBS)
-$(BUILD)/tests/preload/parts/plugin_outer: PART_LDFLAGS := -Wl,-soname,libcuda.so.1
+$(BUILD)/tests/preload/parts/plugin_outer $(BUILD)/tests/preload/parts/plugin_v1: \
+	PART_LDFLAGS := -Wl,-soname,libcuda.so.1
 $(BUILD)/tests/preload/parts/plugin_sysv: PART_LDFLAGS := -Wl,--hash-style=sysv
 $(BUILD)/tests/preload/parts/plugin_runpath: PART_LDFLAGS := \
 	-Wl,--enable-new-dtags,-rpath,'$$ORIGIN/private'

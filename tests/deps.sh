@@ -47,6 +47,11 @@ for set in "$@"; do
 		need hashcat has hashcat
 		need tmux has tmux
 		need clang has clang
+		# Other C libraries and machines that the preloaded library has to live with.
+		need musl-tools has musl-gcc
+		need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
+		need libc6-dev-arm64-cross test -e /usr/aarch64-linux-gnu/include/stdio.h
+		need qemu-user has qemu-aarch64
 		;;
 	lint)
 		need clang has clang

@@ -49,8 +49,7 @@ bool gsh_descriptor_is_ledger(const struct gsh_ledger *ledger, int fd)
 	struct gsh_file_status status;
 
 	return fd >= 0 && gsh_file_status(fd, &status) == 0 &&
-	       status.device == ledger->file_device &&
-	       status.inode == ledger->file_inode;
+	       status.device == ledger->file_device && status.inode == ledger->file_inode;
 }
 
 int gsh_second_open(const struct gsh_ledger *ledger, struct gsh_second *second)

@@ -53,7 +53,8 @@ static int set_path(struct gsh_ledger *ledger, const char *path, struct gsh_reas
 	if (path[0] != '/') {
 		if (syscall(SYS_getcwd, directory, sizeof(directory) - 1) < 0 ||
 		    directory[0] != '/') {
-			gsh_reason_set(why, path, ": is relative to a directory that is gone", NULL);
+			gsh_reason_set(why, path,
+				       ": is relative to a directory that is gone", NULL);
 			return -ENOENT;
 		}
 		before = strlen(directory);
@@ -106,7 +107,7 @@ static bool owner_is_credible(const char *path, uint32_t owner)
 {
 	uint32_t self = (uint32_t)syscall(SYS_geteuid);
 	char part[512];
-	struct gsh_file_status status;
+	struct gsh_file_status status = { 0 };
 
 	for (const char *slash = strchr(path + 1, '/'); slash;
 	     slash = strchr(slash + 1, '/')) {
@@ -173,8 +174,9 @@ static int refuse(struct gsh_reason *why, int error, const char *path, const cha
 
 static bool layout_is_ours(const struct gpushim_ledger_header *header)
 {
-	return header->header_bytes == blank.header_bytes && header->bytes == blank.bytes &&
-	       header->slots == blank.slots && header->slot_bytes == blank.slot_bytes &&
+	return header->header_bytes == blank.header_bytes &&
+	       header->bytes == blank.bytes && header->slots == blank.slots &&
+	       header->slot_bytes == blank.slot_bytes &&
 	       header->devices_max == blank.devices_max &&
 	       header->cell_bytes == blank.cell_bytes &&
 	       header->slots_offset == blank.slots_offset &&
@@ -191,11 +193,13 @@ static int check_header(int fd, const char *path, const char *tenant,
 	if (syscall(SYS_pread64, fd, &header, sizeof(header), (off_t)0) !=
 		    (long)sizeof(header) ||
 	    header.magic != GPUSHIM_LEDGER_MAGIC)
-		return refuse(why, -EPROTO, path, "is not a ledger; remove it, or name another directory");
+		return refuse(why, -EPROTO, path,
+			      "is not a ledger; remove it, or name another directory");
 	if (header.version != GPUSHIM_LEDGER_VERSION)
-		return refuse(why, -EPROTONOSUPPORT, path,
-			      "is a ledger of another version of gpushim; end the processes "
-			      "that use it and remove it");
+		return refuse(
+			why, -EPROTONOSUPPORT, path,
+			"is a ledger of another version of gpushim; end the processes "
+			"that use it and remove it");
 	if (!layout_is_ours(&header))
 		return refuse(why, -EPROTO, path,
 			      "is damaged; end the processes that use it and remove it");
@@ -216,9 +220,10 @@ static int check_file(int fd, const char *path, const char *tenant,
 	if (res < 0)
 		return refuse(why, res, path, "cannot be examined");
 	if (status->bytes != GPUSHIM_LEDGER_BYTES)
-		return refuse(why, -EPROTO, path,
-			      "has not the size of a ledger: another version's, or cut off; "
-			      "end the processes that use it and remove it");
+		return refuse(
+			why, -EPROTO, path,
+			"has not the size of a ledger: another version's, or cut off; "
+			"end the processes that use it and remove it");
 	if (!owner_is_credible(path, status->uid)) {
 		char owner[24];
 		struct gsh_text text;

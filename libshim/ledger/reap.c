@@ -49,7 +49,9 @@ bool gsh_slot_clear(struct gsh_ledger *ledger, uint32_t slot,
 		struct gpushim_ledger_cell *cell = gsh_ledger_cell(ledger, device, slot);
 		uint64_t charged = gsh_load_relaxed(&cell->charged);
 		uint64_t exported = gsh_load_relaxed(&cell->exported_bytes);
-		uint64_t kept = !keep[device] ? 0 : exported < charged ? exported : charged;
+		uint64_t kept = !keep[device]	     ? 0
+				: exported < charged ? exported
+						     : charged;
 
 		changed |= kept < charged || gsh_load_relaxed(&cell->pending) > 0;
 		/* `exported_bytes` last: the next one decides by it if we die before. */
@@ -125,8 +127,9 @@ static void find_kept(const struct scan *scan, uint32_t slot,
 		      bool keep[GPUSHIM_DEVICES_MAX])
 {
 	for (uint32_t device = 0; device < GPUSHIM_DEVICES_MAX; device++)
-		keep[device] = gsh_load_relaxed(&gsh_ledger_cell(scan->ledger, device, slot)
-							 ->exported_bytes) > 0 &&
+		keep[device] = gsh_load_relaxed(
+				       &gsh_ledger_cell(scan->ledger, device, slot)
+						->exported_bytes) > 0 &&
 			       imported_by_the_living(scan, device);
 }
 

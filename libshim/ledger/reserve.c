@@ -18,10 +18,11 @@
 enum {
 	PAUSES = 4,  /* rests on the processor, each twice as long as the last */
 	YIELDS = 16, /* rests in which another thread may run */
-	LOOKS = 64,  /* for the dead, while it would fit each time, and is refused again */
+	LOOKS = 64, /* for the dead, while it would fit each time, and is refused again */
 	REST_NS = 50000,
 	REST_MAX_NS = 1000000,
-	CLEARING_NS = 10000000, /* a slot is cleared in a microsecond, if the clearer runs */
+	CLEARING_NS =
+		10000000, /* a slot is cleared in a microsecond, if the clearer runs */
 };
 
 struct request {
@@ -200,7 +201,8 @@ void gsh_ledger_denied(struct gsh_ledger *ledger, uint64_t bytes)
 
 void gsh_ledger_export(struct gsh_ledger *ledger, uint32_t device, int64_t bytes)
 {
-	uint64_t *exported = &gsh_ledger_cell(ledger, device, ledger->slot)->exported_bytes;
+	uint64_t *exported =
+		&gsh_ledger_cell(ledger, device, ledger->slot)->exported_bytes;
 
 	if (bytes < 0)
 		lower(exported, -(uint64_t)bytes);
@@ -213,7 +215,7 @@ void gsh_ledger_import(struct gsh_ledger *ledger, uint32_t device, int32_t count
 	uint64_t *imports = &gsh_ledger_cell(ledger, device, ledger->slot)->imports;
 
 	if (count < 0)
-		lower(imports, (uint64_t)-(int64_t)count);
+		lower(imports, (uint64_t) - (int64_t)count);
 	else
 		/* Before the import: pairs with the loads of those who decide whether
 		 * exported memory is still held. */

@@ -115,7 +115,8 @@ static uint64_t pid_namespace(void)
 {
 	char link[64];
 	uint64_t inode = 0;
-	long n = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/pid", link, sizeof(link));
+	long n = syscall(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/pid", link,
+			 sizeof(link));
 
 	for (long i = 0; i < n; i++)
 		if (link[i] >= '0' && link[i] <= '9')
@@ -190,9 +191,9 @@ static int try_slot(struct gsh_ledger *ledger, uint32_t slot, int life_fd)
 	res = gsh_slot_lock_clearing(ledger->fd, slot);
 	if (res < 0)
 		return res;
-	res = gsh_load_acquire(state) == GPUSHIM_SLOT_FREE ?
-		      gsh_slot_lock_process(life_fd, slot) :
-		      -EBUSY;
+	res = gsh_load_acquire(state) == GPUSHIM_SLOT_FREE
+		      ? gsh_slot_lock_process(life_fd, slot)
+		      : -EBUSY;
 	if (res < 0)
 		gsh_slot_unlock(ledger->fd, slot);
 	else

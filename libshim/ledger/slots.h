@@ -48,7 +48,7 @@ enum gsh_slot_holder {
 	GSH_SLOT_UNHELD,
 	GSH_SLOT_OWNED,
 	GSH_SLOT_BEING_CLEARED, /* nobody's, or not yet */
-	GSH_SLOT_UNKNOWN,       /* fd cannot tell: take it for owned */
+	GSH_SLOT_UNKNOWN,	/* fd cannot tell: take it for owned */
 };
 /* Who holds a slot, as seen from a description that does not. */
 enum gsh_slot_holder gsh_slot_holder(int fd, uint32_t slot);
@@ -101,8 +101,8 @@ bool gsh_slot_clear(struct gsh_ledger *ledger, uint32_t slot,
 /* Clears and frees this process' slot, which has none then: ledger->own is NULL. */
 void gsh_slot_leave(struct gsh_ledger *ledger);
 
-static inline struct gpushim_ledger_cell *
-gsh_ledger_cell(const struct gsh_ledger *ledger, uint32_t device, uint32_t slot)
+static inline struct gpushim_ledger_cell *gsh_ledger_cell(const struct gsh_ledger *ledger,
+							  uint32_t device, uint32_t slot)
 {
 	unsigned char *file = (unsigned char *)ledger->header;
 

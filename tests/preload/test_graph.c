@@ -399,6 +399,7 @@ static void *race(void *data)
 TENANT_BODY(eight_threads_race)
 {
 	static struct racer racers[THREADS];
+	unsigned granted = 0;
 	CUcontext context;
 	CUdeviceptr p;
 
@@ -410,8 +411,9 @@ TENANT_BODY(eight_threads_race)
 	}
 	for (unsigned i = 0; i < THREADS; i++) {
 		pthread_join(racers[i].thread, NULL);
-		check(racers[i].granted > 0);
+		granted += racers[i].granted;
 	}
+	check(granted > ROUNDS / 2);
 	check_result(cuCtxSynchronize(), CUDA_SUCCESS);
 	check_result(cuMemAlloc(&p, 160 * MIB), CUDA_SUCCESS);
 	check_result(cuDeviceGraphMemTrim(0), CUDA_SUCCESS);
@@ -427,7 +429,7 @@ static void racing_threads_never_exceed_the_quota(void)
 
 static void without_the_shim_racing_threads_exceed_it(void)
 {
-	CU_ASSERT(tenant_passes_bare("eight_threads_race", NULL) || true);
+	CU_ASSERT(tenant_passes_bare("eight_threads_race", NULL));
 	CU_ASSERT(tenant_device_requested_peak() > 160 * MIB);
 }
 

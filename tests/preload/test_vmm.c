@@ -403,6 +403,7 @@ static void *race(void *data)
 TENANT_BODY(eight_threads_race)
 {
 	static struct racer racers[THREADS];
+	unsigned granted = 0;
 	CUcontext context;
 	handle_t h;
 
@@ -414,8 +415,9 @@ TENANT_BODY(eight_threads_race)
 	}
 	for (unsigned i = 0; i < THREADS; i++) {
 		pthread_join(racers[i].thread, NULL);
-		check(racers[i].granted > 0);
+		granted += racers[i].granted;
 	}
+	check(granted > ROUNDS / 2);
 	check(truth_requested() == 0);
 	check_result(create(64 * MIB, &h), CUDA_SUCCESS);
 }

@@ -79,7 +79,8 @@ static int reserve(const struct storm *storm, struct gsh_ledger *ledger, uint32_
  */
 static void fork_keeper(pid_t *number)
 {
-	if (syscall(SYS_clone, CLONE_PARENT_SETTID | SIGCHLD, NULL, number, NULL, NULL) == 0)
+	if (syscall(SYS_clone, CLONE_PARENT_SETTID | SIGCHLD, NULL, number, NULL, NULL) ==
+	    0)
 		for (;;)
 			pause();
 }
@@ -108,9 +109,9 @@ static int worker(void *arg)
 			gsh_ledger_refund(&ledger, row, GPUSHIM_KIND_LINEAR, held[i]);
 			held[i] = 0;
 		} else {
-			held[i] = 1 + stress_below(&random,
-						   stress_below(&random, 8) ? SMALL :
-									      LARGE);
+			held[i] = 1 + stress_below(&random, stress_below(&random, 8)
+								    ? SMALL
+								    : LARGE);
 			if (reserve(work->storm, &ledger, row, held[i]) < 0)
 				held[i] = 0;
 		}
@@ -191,8 +192,8 @@ static void start(struct storm *storm, struct worker *self, uint64_t seed)
 }
 
 /* Kills a worker, and keeps in mind what its child keeps. */
-static void end_worker(struct storm *storm, struct gsh_ledger *ledger, struct worker *self,
-		       struct kept *kept)
+static void end_worker(struct storm *storm, struct gsh_ledger *ledger,
+		       struct worker *self, struct kept *kept)
 {
 	kill(self->pid, SIGKILL);
 	while (waitpid(self->pid, NULL, 0) < 0 && errno == EINTR)
@@ -343,13 +344,14 @@ static void processes_killed_at_any_instruction_give_everything_back(void)
 	CU_ASSERT_EQUAL(gsh_ledger_used(&ledger, 0), 0);
 	gsh_ledger_reap(&ledger);
 	for (uint32_t slot = 0; slot < gsh_ledger_slots_used(&ledger); slot++) {
-		const struct gpushim_ledger_cell *cell = gsh_ledger_cell(&ledger, 0, slot);
+		const struct gpushim_ledger_cell *cell = gsh_ledger_cell(&ledger, 0,
+									 slot);
 
 		CU_ASSERT_EQUAL(cell->pending, 0);
 		CU_ASSERT_EQUAL(cell->kind_bytes[GPUSHIM_KIND_LINEAR], 0);
-		CU_ASSERT_EQUAL(ledger.slots[slot].state,
-				slot == ledger.slot ? GPUSHIM_SLOT_LIVE :
-						      GPUSHIM_SLOT_FREE);
+		CU_ASSERT_EQUAL(ledger.slots[slot].state, slot == ledger.slot
+								  ? GPUSHIM_SLOT_LIVE
+								  : GPUSHIM_SLOT_FREE);
 	}
 	/* Slots are used again: never more than lived, were kept, or were just dying. */
 	CU_ASSERT_TRUE(ledger.header->slots_used <= 1 + 3 * WORKERS + KEEPERS);

@@ -54,7 +54,8 @@ void ledger_teardown(void)
 		FILE *f;
 		int pid;
 
-		snprintf(name, sizeof(name), "/proc/self/task/%d/children", (int)getpid());
+		snprintf(name, sizeof(name), "/proc/self/task/%d/children",
+			 (int)getpid());
 		f = fopen(name, "r");
 		if (!f)
 			break;
@@ -157,7 +158,8 @@ struct peer peer_begin(int (*run)(struct peer *self, void *arg), void *arg)
 	struct peer peer = { .result = -1 };
 	int ends[2];
 
-	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends),
+			      0);
 	fflush(stdout);
 	peer.pid = fork();
 	CU_ASSERT_TRUE_FATAL(peer.pid >= 0);

@@ -31,8 +31,8 @@ void ledger_opened(struct gsh_ledger *ledger);
 uint32_t ledger_row(struct gsh_ledger *ledger);
 
 struct peer {
-	pid_t pid; /* 0: has ended */
-	int fd;	   /* to the other side */
+	pid_t pid;  /* 0: has ended */
+	int fd;	    /* to the other side */
 	int result; /* of its function, or 128 + signal */
 };
 

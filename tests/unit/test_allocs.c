@@ -379,8 +379,9 @@ static unsigned race(bool copies)
 	struct worker workers[THREADS];
 	unsigned wrong = 0;
 
-	for (unsigned i = 0; i < THREADS; i++) {
+	for (unsigned i = 0; i < THREADS; i++)
 		own[i] = *allocs;
+	for (unsigned i = 0; i < THREADS; i++) {
 		workers[i] = (struct worker){ .allocs = copies ? &own[i] : allocs,
 					      .handles = crowded_handles(i) };
 		pthread_create(&workers[i].thread, NULL, add_and_take, &workers[i]);

@@ -37,8 +37,8 @@ static void refused(const char *path, int error, const char *words)
 	int res = open_result(path, &why);
 
 	if (res != error || !strstr(why.text, path) || !strstr(why.text, words))
-		printf("      got %d, \"%s\"; expected %d, \"%s\"\n", res, why.text, error,
-		       words);
+		printf("      got %d, \"%s\"; expected %d, \"%s\"\n", res, why.text,
+		       error, words);
 	CU_ASSERT_EQUAL(res, error);
 	CU_ASSERT_PTR_NOT_NULL(strstr(why.text, path));
 	CU_ASSERT_PTR_NOT_NULL(strstr(why.text, words));
@@ -167,8 +167,8 @@ static unsigned strangers(bool naive)
 	unsigned wrong = 0;
 	struct start start = { .naive = naive };
 
-	start.gate = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-			  0);
+	start.gate = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			  -1, 0);
 	CU_ASSERT_PTR_NOT_EQUAL_FATAL(start.gate, MAP_FAILED);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		char name[32];
@@ -183,8 +183,9 @@ static unsigned strangers(bool naive)
 			places[i] = peer_stops(&peers[i]) ? peer_number(&peers[i]) : 0;
 			wrong += places[i] == 0;
 			for (unsigned j = 0; j < i && places[i]; j++)
-				wrong += places[j] && (places[j] == places[i] ||
-						       places[j] >> 16 != places[i] >> 16);
+				wrong += places[j] &&
+					 (places[j] == places[i] ||
+					  places[j] >> 16 != places[i] >> 16);
 		}
 		for (unsigned i = 0; i < STARTERS; i++)
 			peer_end(&peers[i]);
@@ -227,8 +228,8 @@ static void another_version_is_refused(void)
 	uint32_t version = GPUSHIM_LEDGER_VERSION + 1;
 
 	made(ledger_path());
-	overwrite(ledger_path(), offsetof(struct gpushim_ledger_header, version), &version,
-		  sizeof(version));
+	overwrite(ledger_path(), offsetof(struct gpushim_ledger_header, version),
+		  &version, sizeof(version));
 	refused(ledger_path(), -EPROTONOSUPPORT, "another version");
 }
 
@@ -458,7 +459,8 @@ static void a_row_whose_maker_died_is_completed(void)
 	index = ledger_row(&ledger);
 	row = &ledger.header->devices[index];
 	/* As it is after the first step, and after the second. */
-	for (uint32_t state = GPUSHIM_DEVICE_FREE; state < GPUSHIM_DEVICE_READY; state++) {
+	for (uint32_t state = GPUSHIM_DEVICE_FREE; state < GPUSHIM_DEVICE_READY;
+	     state++) {
 		row->state = state;
 		memset(row->uuid, 0, sizeof(row->uuid));
 		row->total_bytes = row->limit_bytes = 0;
@@ -512,9 +514,9 @@ static void *take_row(void *arg)
 	for (unsigned round = 0; round < ROW_ROUNDS; round++) {
 		number_uuid(uuid, round % 8 + 1);
 		pthread_barrier_wait(&race->gate);
-		race->rows[self] = race->naive ?
-					   take_row_naively(&race->ledger, uuid) :
-					   gsh_ledger_device(&race->ledger, uuid, 1);
+		race->rows[self] = race->naive
+					   ? take_row_naively(&race->ledger, uuid)
+					   : gsh_ledger_device(&race->ledger, uuid, 1);
 		pthread_barrier_wait(&race->gate);
 		/* The main thread compares them and wipes the rows now and then. */
 		pthread_barrier_wait(&race->gate);

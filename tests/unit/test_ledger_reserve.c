@@ -71,7 +71,8 @@ static void devices_have_limits_of_their_own(void)
 	uint32_t other = (uint32_t)gsh_ledger_device(&ledger, uuid, 1);
 
 	CU_ASSERT_EQUAL(reserve(GPUSHIM_KIND_LINEAR, 1000), 0);
-	CU_ASSERT_EQUAL(gsh_ledger_reserve(&ledger, other, GPUSHIM_KIND_LINEAR, 500, 500), 0);
+	CU_ASSERT_EQUAL(gsh_ledger_reserve(&ledger, other, GPUSHIM_KIND_LINEAR, 500, 500),
+			0);
 	CU_ASSERT_EQUAL(gsh_ledger_used(&ledger, row), 1000);
 	CU_ASSERT_EQUAL(gsh_ledger_used(&ledger, other), 500);
 }
@@ -92,9 +93,9 @@ static void peaks_and_counters_say_what_happened(void)
 	struct gsh_ledger sibling;
 
 	ledger_opened(&sibling);
-	CU_ASSERT_EQUAL(gsh_ledger_reserve(&sibling, row, GPUSHIM_KIND_LINEAR, 600,
-					   limit_bytes),
-			0);
+	CU_ASSERT_EQUAL(
+		gsh_ledger_reserve(&sibling, row, GPUSHIM_KIND_LINEAR, 600, limit_bytes),
+		0);
 	CU_ASSERT_EQUAL(reserve(GPUSHIM_KIND_LINEAR, 400), 0);
 	gsh_ledger_refund(&ledger, row, GPUSHIM_KIND_LINEAR, 400);
 	CU_ASSERT_EQUAL(reserve(GPUSHIM_KIND_LINEAR, 100), 0);
@@ -159,9 +160,9 @@ static void refusing_keeps_errno(void)
 	struct gsh_ledger sibling;
 
 	ledger_opened(&sibling);
-	CU_ASSERT_EQUAL(gsh_ledger_reserve(&sibling, row, GPUSHIM_KIND_LINEAR, 600,
-					   limit_bytes),
-			0);
+	CU_ASSERT_EQUAL(
+		gsh_ledger_reserve(&sibling, row, GPUSHIM_KIND_LINEAR, 600, limit_bytes),
+		0);
 	errno = ECHILD;
 	CU_ASSERT_EQUAL(reserve(GPUSHIM_KIND_LINEAR, 401), -ENOMEM);
 	gsh_ledger_reap(&ledger);
@@ -240,8 +241,8 @@ static void *race_for_it(void *arg)
 
 	for (unsigned i = 0; i < TURNS; i++) {
 		bytes = (bytes * 29 + i) % 600 + 1;
-		if ((race->naive ? reserve_naively(bytes) :
-				   reserve(GPUSHIM_KIND_LINEAR, bytes)) < 0) {
+		if ((race->naive ? reserve_naively(bytes)
+				 : reserve(GPUSHIM_KIND_LINEAR, bytes)) < 0) {
 			gsh_add_relaxed(&race->refused, 1);
 			continue;
 		}

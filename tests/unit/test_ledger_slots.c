@@ -117,8 +117,9 @@ static pid_t fork_keeper(void)
 {
 	pid_t pid = fork();
 
-	while (pid == 0)
-		pause();
+	if (pid == 0)
+		for (;;)
+			pause();
 	return pid;
 }
 
