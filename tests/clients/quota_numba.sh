@@ -1,17 +1,16 @@
 #!/bin/bash
 # numba as a tenant, beside another: it sees its quota, is refused at it and computes on; its
-# neighbour of another tenant notices nothing; and what the ledger says of both is what the
-# device says.
+# neighbour of another tenant notices nothing; and the device never holds more.
 # shellcheck source=tests/clients/lib.bash
 . "$(dirname "$0")/lib.bash"
 
 need_numba
 keep_device
 export GPUSHIM_DIR=$TMPDIR/gpushim
-ctl=$BUILD/bin/gpushim-ctl
 
-LD_PRELOAD=$BUILD/lib/libgpushim.so GPUSHIM_MEMORY=1GiB "$python" "$here/numba_check.py" ||
-	fail "numba's checks did not pass under a quota that is large enough for them."
+# Of a quota larger than the card nothing is to be noticed.
+LD_PRELOAD=$BUILD/lib/libgpushim.so GPUSHIM_MEMORY=64GiB "$python" "$here/numba_check.py" ||
+	fail "numba's checks did not pass under a quota larger than the card."
 books --settled 'device.used_bytes == 0' 'device.requested_bytes == 0'
 
 export LD_PRELOAD=$BUILD/lib/libgpushim.so
@@ -28,9 +27,6 @@ unset LD_PRELOAD
 read -r -t 60 -u "$greedy_out" line && [ "$line" = "ready $((288 << 20))" ] ||
 	fail "The greedy program holds other than nine blocks of ten: $line"
 
-# Both live, and hold what the ledger says.
-"$ctl" show --json greedy >"$TMPDIR/greedy.json" || fail "gpushim-ctl show failed."
-"$ctl" show --json quiet >"$TMPDIR/quiet.json" || fail "gpushim-ctl show failed."
 exec {greedy_in}>&-
 read -r -t 60 -u "$greedy_out" line && [[ $line == right* ]] || fail "$line"
 echo "greedy: ${line#right: }"
@@ -38,4 +34,4 @@ end_tenant
 echo "quiet: ${tenant_words#right: }"
 books --settled 'device.requested_peak_bytes <= 512 << 20' 'device.used_bytes == 0' \
 	'max(c.requested_peak for c in clients("python3")) == 320 << 20' \
-	'all(c.refusals == 0 for c in clients("python3"))'
+	'all(c.refusals == 0 for c in clients("python3")[-2:])'

@@ -228,3 +228,59 @@ void orphan_kill(pid_t pid)
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }
+
+/* ---- what peers do with the ledger ---- */
+
+struct gsh_ledger peer_ledger;
+uint32_t peer_row;
+
+void peer_opens(void)
+{
+	struct gsh_reason why;
+
+	if (gsh_ledger_open(&peer_ledger, ledger_path(), "t", &why) < 0)
+		_exit(90);
+	peer_row = ledger_row(&peer_ledger);
+}
+
+void peer_reserves(uint64_t mib)
+{
+	if (gsh_ledger_reserve(&peer_ledger, peer_row, GPUSHIM_KIND_LINEAR,
+			       mib * LEDGER_MIB, LEDGER_LIMIT) < 0)
+		_exit(91);
+}
+
+pid_t peer_forks_keeper(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	return pid;
+}
+
+int peer_holds_60_mib(struct peer *self, void *arg)
+{
+	(void)arg;
+	peer_opens();
+	peer_reserves(60);
+	peer_tell(self, peer_ledger.slot);
+	return 0;
+}
+
+bool ledger_fits(struct gsh_ledger *ledger, uint64_t mib)
+{
+	uint32_t row = ledger_row(ledger);
+	bool granted = gsh_ledger_reserve(ledger, row, GPUSHIM_KIND_LINEAR,
+					  mib * LEDGER_MIB, LEDGER_LIMIT) == 0;
+
+	if (granted)
+		gsh_ledger_refund(ledger, row, GPUSHIM_KIND_LINEAR, mib * LEDGER_MIB);
+	return granted;
+}
+
+uint64_t ledger_used_mib(struct gsh_ledger *ledger)
+{
+	return gsh_ledger_used(ledger, ledger_row(ledger)) / LEDGER_MIB;
+}

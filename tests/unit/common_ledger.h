@@ -16,6 +16,18 @@
 
 enum { LEDGER_MIB = 1 << 20 };
 
+/* Under ThreadSanitizer a process has a thread more, and races on purpose are reported. */
+#if defined(__SANITIZE_THREAD__)
+#define LEDGER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LEDGER_TSAN 1
+#endif
+#endif
+#ifndef LEDGER_TSAN
+#define LEDGER_TSAN 0
+#endif
+
 /* Before and after each test: an empty directory; no peer is left. For the suite. */
 void ledger_setup(void);
 void ledger_teardown(void);
@@ -53,6 +65,25 @@ uint64_t peer_number(struct peer *peer);
 int peer_end(struct peer *peer);
 /* SIGKILL, and waits until the kernel has closed all that it had. */
 void peer_kill(struct peer *peer);
+
+/* ---- what peers do with the ledger ---- */
+
+/* Of the one device, in the tests that share these functions. */
+#define LEDGER_LIMIT (UINT64_C(100) * LEDGER_MIB)
+
+/* In the peer: its ledger; these end it with a status of 90 or more if they fail. */
+extern struct gsh_ledger peer_ledger;
+extern uint32_t peer_row;
+void peer_opens(void);
+void peer_reserves(uint64_t mib);
+/* A child that does nothing and has inherited everything. */
+pid_t peer_forks_keeper(void);
+/* For peer_start(): holds 60 MiB until it goes on; tells its slot. */
+int peer_holds_60_mib(struct peer *self, void *arg);
+
+/* Whether so much can be had under the limit; given back again. */
+bool ledger_fits(struct gsh_ledger *ledger, uint64_t mib);
+uint64_t ledger_used_mib(struct gsh_ledger *ledger);
 
 /* Waits for the end of a process that a dead peer has left behind, killing it first. */
 void orphan_kill(pid_t pid);
