@@ -94,6 +94,13 @@ EXAMPLES := $(call programs,examples,$(BUILD)/examples)
 UNIT     := $(call programs,tests/unit,$(BUILD)/tests/unit)
 SIMTESTS := $(call programs,$(SIM)/tests,$(BUILD)/tests/sim)
 PRELOAD  := $(call programs,tests/preload,$(BUILD)/tests/preload)
+ifneq ($(SANITIZE),)
+# A sanitizer's library looks names up before a preloaded one is ready for it. The shim,
+# instrumented, is linked into the tests of its hooks instead, whose own names win as well.
+PRELOAD  := $(filter $(addprefix %/test_,memory array contexts info vmm pool graph share),\
+	$(PRELOAD))
+SHIM_LINKED := $(CUDA_SHIM) $(call objects,libshim)
+endif
 PRELOAD_PARTS := $(patsubst tests/preload/parts/%.c,$(BUILD)/tests/preload/parts/%,\
 	$(wildcard tests/preload/parts/*.c))
 STRESS   := $(call programs,tests/stress,$(BUILD)/tests/stress)
@@ -252,7 +259,8 @@ $(OBJ)/guest/%.o: %.S $(OBJ)/flags
 
 $(SIM_COMMON) $(SIM_API) $(SIM_DRIVER) $(SIM_NVML) \
 	$(call objects,tests/gpu/probe/count): OBJ_FLAGS := $(PIC)
-$(CORE) $(READER) $(TOOLS_COMMON): OBJ_FLAGS := $(PIC) -Ilibshim
+$(CORE) $(READER) $(TOOLS_COMMON) $(CUDA_SHIM) $(call objects,libshim): \
+	OBJ_FLAGS := $(PIC) -Ilibshim
 $(call objects,tools/*): OBJ_FLAGS := $(PIC) -Ilibshim -Itools
 # What a test may look into beyond the shared headers.
 $(call objects,tests/unit) $(call objects,tests/fuzz): OBJ_FLAGS := -Itests/unit \
@@ -388,13 +396,13 @@ $(BUILD)/tests/preload/parts/plugin_runpath: PART_LDFLAGS := \
 SHIM_FILES := $(LIBSHIM) $(LIBLIMITS) $(TOOL_BINS)
 
 $(PRELOAD): $(BUILD)/tests/preload/%: $(OBJ)/tests/preload/%.o \
-		$(call shared,tests/preload) $(CUNIT_MAIN) $(LIBSIMGPU) $(LIBTOOLS) $(LIBCORE) \
-		| $(LIBCUDA) $(LIBNVML) $(SIMGPUD) $(SHIM_FILES)
+		$(call shared,tests/preload) $(CUNIT_MAIN) $(SHIM_LINKED) $(LIBSIMGPU) $(LIBTOOLS) \
+		$(LIBCORE) | $(LIBCUDA) $(LIBNVML) $(SIMGPUD) $(SHIM_FILES)
 	$(call program,$(CUDA_LINK) -lcunit -lcjson -lm)
 
 $(STRESS): $(BUILD)/tests/stress/%: $(OBJ)/tests/stress/%.o $(call shared,tests/stress) \
-		$(CUNIT_MAIN) $(call shared,tests/preload) $(LIBSIMGPU) $(LIBTOOLS) $(LIBCORE) \
-		| $(LIBCUDA) $(LIBNVML) $(SIMGPUD) $(SHIM_FILES)
+		$(CUNIT_MAIN) $(call shared,tests/preload) $(SHIM_LINKED) $(LIBSIMGPU) $(LIBTOOLS) \
+		$(LIBCORE) | $(LIBCUDA) $(LIBNVML) $(SIMGPUD) $(SHIM_FILES)
 	$(call program,$(CUDA_LINK) -lcunit -lcjson -lm)
 
 $(BENCH): $(BUILD)/bench/%: $(OBJ)/tests/bench/%.o $(call shared,tests/bench) \

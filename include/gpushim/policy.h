@@ -7,8 +7,9 @@
  * container that sees only its own.
  *
  * Protocol
- *   There is one writer at a time; it holds flock(LOCK_EX) on the file. The file is written
- *   in place: it is never renamed and never truncated, so that a mapping stays valid.
+ *   There is one writer at a time; it holds flock(LOCK_EX) on DIR/policy/.lock, which only
+ *   writers can open: who can read a page could lock the page itself. The file is written in
+ *   place: it is never renamed and never truncated, so that a mapping stays valid.
  *   Limits live in two copies. Copy number `generation & 1` is the one in force. To change
  *   them the writer fills the other copy (each word with a release store), whose
  *   `generation` field is one higher, stores its checksum, and then stores `generation` in

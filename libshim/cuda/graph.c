@@ -152,6 +152,21 @@ void gsh_graph_exec_destroyed(uint64_t handle)
 
 /* ---- launching ---- */
 
+/* Under the lock, both. */
+static void open_epoch(struct gsh_graph_device *device)
+{
+	device->epoch++;
+	device->openings++;
+}
+
+/* The call that opened it is over; in_vain: no memory has passed by it. */
+static void close_epoch(struct gsh_graph_device *device, uint64_t epoch, bool in_vain)
+{
+	device->openings--;
+	if (in_vain && device->epoch == epoch)
+		device->epoch--;
+}
+
 /* Begins without a charge if the graph has its memory; else opens a new epoch. */
 static bool cover(struct gsh_graph_device *device, struct gsh_graph_part *part)
 {
@@ -162,20 +177,11 @@ static bool cover(struct gsh_graph_device *device, struct gsh_graph_part *part)
 	if (has_it)
 		gsh_growth_cover(&device->growth, part->call.need, &part->call);
 	else
-		device->epoch++;
+		open_epoch(device);
 	part->epoch = device->epoch;
+	part->alone = device->openings == 1;
 	gsh_unlock(&device->growth.lock);
 	return has_it;
-}
-
-/* Nothing came of the epoch that this part has opened. */
-static void close_epoch(struct gsh_graph_device *device,
-			const struct gsh_graph_part *part)
-{
-	gsh_lock(&device->growth.lock);
-	if (device->epoch == part->epoch)
-		device->epoch--;
-	gsh_unlock(&device->growth.lock);
 }
 
 static CUresult begin_part(struct gsh_graph_device *device, struct gsh_graph_part *part)
@@ -189,7 +195,9 @@ static CUresult begin_part(struct gsh_graph_device *device, struct gsh_graph_par
 		res = gsh_growth_try(&device->growth, part->call.need, &part->call);
 		if (res == CUDA_SUCCESS)
 			return res;
-		close_epoch(device, part);
+		gsh_lock(&device->growth.lock);
+		close_epoch(device, part->epoch, true);
+		gsh_unlock(&device->growth.lock);
 	} while (res == CUDA_ERROR_OUT_OF_MEMORY && gsh_room_make(&room, part->row));
 	if (res == CUDA_ERROR_OUT_OF_MEMORY)
 		gsh_charge_deny(part->call.need);
@@ -201,7 +209,7 @@ static uint64_t end_part(struct gsh_graph_device *device, struct gsh_graph_part 
 			 bool launched)
 {
 	uint64_t before, reserved, mapped = 0;
-	bool alone, told;
+	bool alone, told, all_new;
 
 	gsh_lock(&device->growth.lock);
 	before = device->growth.reserved;
@@ -211,12 +219,14 @@ static uint64_t end_part(struct gsh_graph_device *device, struct gsh_graph_part 
 		gsh_growth_correct(&device->growth, reserved);
 	if (told && reserved < before)
 		device->epoch++; /* the driver has released something by itself */
-	if (launched && device->epoch == part->epoch) {
-		/* All that it needed is new: nobody else has lost anything by it. */
-		if (!part->call.covered && told && alone &&
-		    reserved == before + part->call.need)
-			device->epoch--;
-		mapped = device->epoch + 1;
+	/* All that it needed was new: nobody else has lost anything by it. */
+	all_new = launched && told && alone && reserved == before + part->call.need;
+	if (!part->call.covered) {
+		/* Another that had or has an epoch open may take from this one. */
+		if (launched && part->alone && device->openings == 1 &&
+		    device->epoch == part->epoch)
+			mapped = device->epoch + !all_new;
+		close_epoch(device, part->epoch, all_new && mapped);
 	}
 	gsh_unlock(&device->growth.lock);
 	return mapped;
@@ -295,20 +305,26 @@ void gsh_graph_launch_end(struct gsh_graph_launch *launch, bool launched)
 
 static uint64_t trim(struct gsh_graph_device *device, int ordinal, CUresult *res)
 {
-	uint64_t epoch, held, charged, reserved, refunded = 0;
+	uint64_t epoch, held, begun, charged, reserved, refunded = 0;
+	bool quiet, in_vain = false;
 
 	gsh_lock(&device->growth.lock);
 	held = device->growth.reserved;
-	epoch = ++device->epoch;
+	begun = device->growth.begun;
+	quiet = device->growth.calls == 0;
+	open_epoch(device);
+	epoch = device->epoch;
 	gsh_unlock(&device->growth.lock);
 	*res = gsh_driver.cuDeviceGraphMemTrim(ordinal);
 	gsh_lock(&device->growth.lock);
 	charged = device->growth.charged;
 	if (read_reserved(device, &reserved)) {
 		gsh_growth_correct(&device->growth, reserved);
-		if (reserved == held && device->epoch == epoch)
-			device->epoch--; /* nothing was released */
+		/* Nothing was released, nor taken meanwhile. */
+		in_vain = reserved == held && quiet && device->growth.calls == 0 &&
+			  device->growth.begun == begun;
 	}
+	close_epoch(device, epoch, in_vain);
 	if (device->growth.charged < charged)
 		refunded = charged - device->growth.charged;
 	gsh_unlock(&device->growth.lock);

@@ -29,6 +29,7 @@ struct gsh_graph_device {
 	struct gsh_growth growth; /* its lock guards the epoch too */
 	int32_t ordinal;	  /* atomic; CUdevice plus one; 0: never used */
 	uint64_t epoch; /* another one: memory may have passed from one graph to another */
+	uint32_t openings; /* calls under way that have each begun an epoch */
 };
 
 enum { GSH_GRAPH_BUCKETS = 512 };
@@ -75,6 +76,7 @@ struct gsh_graph_part {
 	struct gsh_growth_call call;
 	uint64_t mapped, epoch;
 	int32_t row;
+	bool alone; /* no other had an epoch open when this one opened its */
 };
 
 struct gsh_graph_launch {

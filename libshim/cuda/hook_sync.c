@@ -11,63 +11,74 @@ static CUresult enter(void)
 	return gsh_likely(gsh_enter() == GSH_MODE_ACTIVE) ? CUDA_SUCCESS : gsh_inactive();
 }
 
-static CUresult stream_done(CUresult res, CUstream stream, bool per_thread)
+static CUresult stream_done(CUresult res, CUstream stream, bool per_thread, uint64_t mark)
 {
 	if (res == CUDA_SUCCESS && gsh_pools_dirty())
-		gsh_pools_synchronised(gsh_pool_stream(stream, per_thread));
+		gsh_pools_synchronised(gsh_pool_stream(stream, per_thread), 0, mark);
 	return res;
 }
 
 static CUresult event_done(CUresult res)
 {
 	if (res == CUDA_SUCCESS && gsh_pools_dirty())
-		gsh_pools_synchronised(0);
+		gsh_pools_synchronised(0, 0, 0);
 	return res;
 }
 
 CUresult CUDAAPI cuStreamSynchronize(CUstream hStream)
 {
 	CUresult res;
+	uint64_t mark;
 
 	GSH_NEED(cuStreamSynchronize);
 	res = enter();
-	return res != CUDA_SUCCESS ? res
-				   : stream_done(gsh_driver.cuStreamSynchronize(hStream),
-						 hStream, false);
+	if (res != CUDA_SUCCESS)
+		return res;
+	mark = gsh_pools_mark();
+	res = gsh_driver.cuStreamSynchronize(hStream);
+	return stream_done(res, hStream, false, mark);
 }
 
 CUresult CUDAAPI cuStreamSynchronize_ptsz(CUstream hStream)
 {
 	CUresult res;
+	uint64_t mark;
 
 	GSH_NEED(cuStreamSynchronize_ptsz);
 	res = enter();
-	return res != CUDA_SUCCESS
-		       ? res
-		       : stream_done(gsh_driver.cuStreamSynchronize_ptsz(hStream),
-				     hStream, true);
+	if (res != CUDA_SUCCESS)
+		return res;
+	mark = gsh_pools_mark();
+	res = gsh_driver.cuStreamSynchronize_ptsz(hStream);
+	return stream_done(res, hStream, true, mark);
 }
 
 CUresult CUDAAPI cuStreamQuery(CUstream hStream)
 {
 	CUresult res;
+	uint64_t mark;
 
 	GSH_NEED(cuStreamQuery);
 	res = enter();
-	return res != CUDA_SUCCESS
-		       ? res
-		       : stream_done(gsh_driver.cuStreamQuery(hStream), hStream, false);
+	if (res != CUDA_SUCCESS)
+		return res;
+	mark = gsh_pools_mark();
+	res = gsh_driver.cuStreamQuery(hStream);
+	return stream_done(res, hStream, false, mark);
 }
 
 CUresult CUDAAPI cuStreamQuery_ptsz(CUstream hStream)
 {
 	CUresult res;
+	uint64_t mark;
 
 	GSH_NEED(cuStreamQuery_ptsz);
 	res = enter();
-	return res != CUDA_SUCCESS ? res
-				   : stream_done(gsh_driver.cuStreamQuery_ptsz(hStream),
-						 hStream, true);
+	if (res != CUDA_SUCCESS)
+		return res;
+	mark = gsh_pools_mark();
+	res = gsh_driver.cuStreamQuery_ptsz(hStream);
+	return stream_done(res, hStream, true, mark);
 }
 
 CUresult CUDAAPI cuEventSynchronize(CUevent hEvent)
@@ -93,15 +104,17 @@ CUresult CUDAAPI cuCtxSynchronize(void)
 {
 	CUcontext context = NULL;
 	CUresult res;
+	uint64_t mark;
 
 	GSH_NEED(cuCtxSynchronize);
 	res = enter();
 	if (res != CUDA_SUCCESS)
 		return res;
+	mark = gsh_pools_mark();
 	res = gsh_driver.cuCtxSynchronize();
 	if (res == CUDA_SUCCESS && gsh_pools_dirty()) {
 		gsh_driver.call_cuCtxGetCurrent(&context);
-		gsh_pools_synchronised_context((uintptr_t)context);
+		gsh_pools_synchronised(0, (uintptr_t)context, mark);
 	}
 	return res;
 }
@@ -109,13 +122,15 @@ CUresult CUDAAPI cuCtxSynchronize(void)
 CUresult CUDAAPI cuCtxSynchronize_v2(CUcontext ctx)
 {
 	CUresult res;
+	uint64_t mark;
 
 	GSH_NEED(cuCtxSynchronize_v2);
 	res = enter();
 	if (res != CUDA_SUCCESS)
 		return res;
+	mark = gsh_pools_mark();
 	res = gsh_driver.cuCtxSynchronize_v2(ctx);
 	if (res == CUDA_SUCCESS && gsh_pools_dirty())
-		gsh_pools_synchronised_context((uintptr_t)ctx);
+		gsh_pools_synchronised(0, (uintptr_t)ctx, mark);
 	return res;
 }

@@ -58,6 +58,7 @@ struct gsh_pools {
 	struct gsh_lock lock; /* guards adding; before the locks of pools */
 	uint32_t used;	      /* atomic; entries below were used at some time */
 	uint32_t dirty;	      /* atomic; some pool may be */
+	uint64_t frees;	      /* atomic; number of the last */
 	struct gsh_pool *blocks[GSH_POOL_BLOCKS]; /* atomic */
 	struct gsh_allocs allocs; /* by address; context: the pool's number; kept apart from
 				   * the process' others, as contexts do not take them along */
@@ -121,6 +122,16 @@ int gsh_pool_enter_import(uint64_t address, int row);
 
 /* ---- giving back ---- */
 
+/* Before waiting for something: what is freed later has not been waited for. A load or two. */
+static inline uint64_t gsh_pools_mark(void)
+{
+	const struct gsh_process *process = gsh_load_acquire(&gsh_process);
+	struct gsh_pools *pools = process ? gsh_load_acquire(&process->pools) : NULL;
+
+	/* Pairs with the addition of a free that is over. */
+	return gsh_unlikely(pools) ? gsh_load_acquire(&pools->frees) : 0;
+}
+
 /* Whether a synchronisation may have changed something. Two loads. */
 static inline bool gsh_pools_dirty(void)
 {
@@ -129,10 +140,12 @@ static inline bool gsh_pools_dirty(void)
 	return gsh_unlikely(pools && gsh_load_relaxed(&pools->dirty));
 }
 
-/* Something was waited for: reads again what pools hold. stream 0: it is not known what. */
-void gsh_pools_synchronised(uint64_t stream);
-/* All streams of a context were, or are gone. */
-void gsh_pools_synchronised_context(uint64_t context);
+/*
+ * Waited for: all that was freed up to mark on a stream, or on the streams of a context,
+ * which may have gone with it (0, 0: on streams that are not known). Reads again what pools
+ * hold.
+ */
+void gsh_pools_synchronised(uint64_t stream, uint64_t context, uint64_t mark);
 
 /* Trims all pools of the device. Returns how many bytes were refunded. */
 uint64_t gsh_pools_trim(int row);

@@ -104,42 +104,55 @@ void gsh_pool_free_begin(struct gsh_pool_free *release, uint64_t address)
 		gsh_allocs_add(&pools->allocs, &release->alloc, &old);
 	}
 	gsh_unlock(&pools->lock);
+	if (release->known && !release->alloc.exported) {
+		struct gsh_pool *pool =
+			(struct gsh_pool *)(uintptr_t)release->alloc.context;
+
+		gsh_lock(&pool->growth.lock);
+		gsh_space_free_begins(&pool->space, address, release->alloc.bytes);
+		gsh_unlock(&pool->growth.lock);
+	}
 }
 
-static void put_back(const struct gsh_alloc *alloc)
+/* Nothing but its place has changed where the free has failed. */
+static void end_in_pool(const struct gsh_alloc *alloc, bool gone, uint64_t stream,
+			uint64_t context)
 {
-	struct gsh_alloc old;
+	struct gsh_pool *pool = (struct gsh_pool *)(uintptr_t)alloc->context;
+	struct gsh_pools *pools = gsh_pool_table();
+	struct gsh_freer freer = { .stream = stream, .context = context };
 
-	if (alloc->exported)
-		gsh_pool_enter_import(alloc->handle, alloc->row);
-	else
-		gsh_allocs_add(&gsh_pool_table()->allocs, alloc, &old);
+	gsh_lock(&pool->growth.lock);
+	if (gone) {
+		/* Pairs with the load before a wait. */
+		freer.number = gsh_add_acq_rel(&pools->frees, 1) + 1;
+		pool->outstanding--;
+		pool->dirty = true;
+	}
+	gsh_space_freed(&pool->space, alloc->handle, &freer);
+	bury(pool);
+	gsh_unlock(&pool->growth.lock);
+	if (gone)
+		gsh_store_relaxed(&pools->dirty, 1);
 }
 
 void gsh_pool_free_end(const struct gsh_pool_free *release, bool gone, uint64_t stream,
 		       uint64_t context)
 {
 	const struct gsh_alloc *alloc = &release->alloc;
-	struct gsh_pool *pool = (struct gsh_pool *)(uintptr_t)alloc->context;
+	struct gsh_alloc old;
 
 	if (!release->known)
 		return;
-	if (!gone) {
-		put_back(alloc);
-		return;
-	}
-	if (alloc->exported) {
+	if (!alloc->exported) {
+		if (!gone)
+			gsh_allocs_add(&gsh_pool_table()->allocs, alloc, &old);
+		end_in_pool(alloc, gone, stream, context);
+	} else if (gone) {
 		gsh_share_import(alloc->row, -1);
-		return;
+	} else {
+		gsh_pool_enter_import(alloc->handle, alloc->row);
 	}
-	gsh_lock(&pool->growth.lock);
-	pool->outstanding--;
-	gsh_space_freed(&pool->space, alloc->handle, alloc->bytes, stream,
-			context);
-	pool->dirty = true;
-	bury(pool);
-	gsh_unlock(&pool->growth.lock);
-	gsh_store_relaxed(&gsh_pool_table()->dirty, 1);
 }
 
 /* ---- synchronising ---- */
@@ -154,7 +167,7 @@ uint64_t gsh_pool_stream(CUstream stream, bool per_thread)
 	return stream ? (uintptr_t)stream : (uintptr_t)CU_STREAM_LEGACY;
 }
 
-static void synchronised(uint64_t stream, uint64_t context)
+void gsh_pools_synchronised(uint64_t stream, uint64_t context, uint64_t mark)
 {
 	struct gsh_pools *pools = gsh_pool_table();
 	bool dirty = false;
@@ -170,10 +183,7 @@ static void synchronised(uint64_t stream, uint64_t context)
 
 		gsh_lock(&pool->growth.lock);
 		if (pool->dirty) {
-			if (stream)
-				gsh_space_synchronised(&pool->space, stream);
-			if (context)
-				gsh_space_synchronised_context(&pool->space, context);
+			gsh_space_synchronised(&pool->space, stream, context, mark);
 			gsh_pool_settle(pool);
 			bury(pool);
 			pool->dirty = !gsh_space_settled(&pool->space);
@@ -183,16 +193,6 @@ static void synchronised(uint64_t stream, uint64_t context)
 	}
 	if (dirty)
 		gsh_store_relaxed(&pools->dirty, 1);
-}
-
-void gsh_pools_synchronised(uint64_t stream)
-{
-	synchronised(stream, 0);
-}
-
-void gsh_pools_synchronised_context(uint64_t context)
-{
-	synchronised(0, context);
 }
 
 /* ---- trimming ---- */

@@ -64,7 +64,9 @@ void gsh_space_rest(struct gsh_space *space, uint64_t address, uint64_t bytes,
 	const uint64_t end = end_of(address, bytes);
 
 	if (end < address + grown_bytes)
-		add_place(space, (struct gsh_place){ end, address + grown_bytes - end, 0 });
+		add_place(space, (struct gsh_place){ .address = end,
+						     .bytes = address + grown_bytes - end,
+						     .number = 1 });
 }
 
 void gsh_space_taken(struct gsh_space *space, uint64_t address, uint64_t bytes)
@@ -97,7 +99,7 @@ void gsh_space_taken(struct gsh_space *space, uint64_t address, uint64_t bytes)
 bool gsh_space_fits(const struct gsh_space *space, uint64_t bytes, uint64_t stream)
 {
 	for (uint32_t i = 0; i < space->places_used; i++)
-		if (space->places[i].bytes >= bytes &&
+		if (space->places[i].bytes >= bytes && space->places[i].number &&
 		    (space->places[i].stream == 0 || space->places[i].stream == stream))
 			return true;
 	return false;
@@ -108,63 +110,92 @@ void gsh_space_forget(struct gsh_space *space)
 	space->places_used = 0;
 }
 
-/* ---- streams ---- */
+/* ---- frees ---- */
 
-static void add_stream(struct gsh_space *space, uint64_t stream, uint64_t context)
+void gsh_space_free_begins(struct gsh_space *space, uint64_t address, uint64_t bytes)
 {
-	for (uint32_t i = 0; i < space->streams_used; i++)
-		if (space->streams[i].stream == stream)
+	/* Until it is over, the address stands for the stream: it is freed once at a time. */
+	add_place(space, (struct gsh_place){ .address = address,
+					     .bytes = end_of(address, bytes) - address,
+					     .stream = address });
+}
+
+static void add_freer(struct gsh_space *space, const struct gsh_freer *freer)
+{
+	for (uint32_t i = 0; i < space->freers_used; i++)
+		if (space->freers[i].stream == freer->stream) {
+			space->freers[i] = *freer;
 			return;
-	if (space->streams_used < GSH_SPACE_STREAMS) {
-		space->streams[space->streams_used].stream = stream;
-		space->streams[space->streams_used++].context = context;
+		}
+	if (space->freers_used < GSH_SPACE_STREAMS) {
+		space->freers[space->freers_used++] = *freer;
 		return;
 	}
-	if (!space->more_streams)
-		space->more_context = context;
-	else if (space->more_context != context)
-		space->more_context = 0;
-	space->more_streams = true;
+	if (space->more_freers && space->more.context != freer->context)
+		space->more.context = 0;
+	else
+		space->more.context = freer->context;
+	space->more.number = freer->number;
+	space->more_freers = true;
 }
 
-void gsh_space_freed(struct gsh_space *space, uint64_t address, uint64_t bytes,
-		     uint64_t stream, uint64_t context)
+void gsh_space_freed(struct gsh_space *space, uint64_t address,
+		     const struct gsh_freer *freer)
 {
-	add_place(space,
-		  (struct gsh_place){ address, end_of(address, bytes) - address, stream });
-	if (stream)
-		add_stream(space, stream, context);
-}
+	for (uint32_t i = 0; i < space->places_used;) {
+		struct gsh_place *place = &space->places[i];
 
-static void synchronise_places(struct gsh_space *space, uint64_t stream)
-{
-	for (uint32_t i = 0; i < space->places_used; i++)
-		if (space->places[i].stream == stream)
-			space->places[i].stream = 0;
-}
-
-void gsh_space_synchronised(struct gsh_space *space, uint64_t stream)
-{
-	synchronise_places(space, stream);
-	for (uint32_t i = 0; i < space->streams_used; i++)
-		if (space->streams[i].stream == stream) {
-			space->streams[i] = space->streams[--space->streams_used];
-			break;
+		if (place->number != 0 || place->stream != address) {
+			i++;
+		} else if (freer->number == 0) {
+			remove_place(space, i);
+		} else {
+			place->stream = freer->stream;
+			place->number = freer->number;
+			i++;
 		}
+	}
+	if (freer->number && freer->stream)
+		add_freer(space, freer);
 }
 
-void gsh_space_synchronised_context(struct gsh_space *space, uint64_t context)
+/* ---- waiting ---- */
+
+static void settle_places(struct gsh_space *space, uint64_t stream, uint64_t number)
 {
-	for (uint32_t i = 0; i < space->streams_used;)
-		if (space->streams[i].context == context)
-			gsh_space_synchronised(space, space->streams[i].stream);
+	for (uint32_t i = 0; i < space->places_used; i++) {
+		struct gsh_place *place = &space->places[i];
+
+		if (place->stream == stream && place->number && place->number <= number)
+			place->stream = 0;
+	}
+}
+
+void gsh_space_synchronised(struct gsh_space *space, uint64_t stream, uint64_t context,
+			    uint64_t number)
+{
+	for (uint32_t i = 0; i < space->freers_used;) {
+		const struct gsh_freer freer = space->freers[i];
+
+		if ((!stream || freer.stream != stream) &&
+		    (!context || freer.context != context)) {
+			i++;
+			continue;
+		}
+		settle_places(space, freer.stream, number);
+		if (freer.number <= number)
+			space->freers[i] = space->freers[--space->freers_used];
 		else
 			i++;
-	if (space->more_streams && space->more_context == context)
-		space->more_streams = false;
+	}
+	if (stream)
+		settle_places(space, stream, number);
+	if (space->more_freers && context && space->more.context == context &&
+	    space->more.number <= number)
+		space->more_freers = false;
 }
 
 bool gsh_space_settled(const struct gsh_space *space)
 {
-	return space->streams_used == 0 && !space->more_streams;
+	return space->freers_used == 0 && !space->more_freers;
 }

@@ -7,7 +7,8 @@
  * and never joins two: between them may lie a border that only the driver knows. So it
  * knows less than the driver, never more.
  *
- * Also knows on which streams frees may be waiting still.
+ * Also knows on which streams frees may be waiting still. Each free has a number, so that
+ * what is freed while somebody waits for the stream does not count as waited for.
  *
  * Pure: no lock, no call of the driver.
  */
@@ -23,22 +24,31 @@ enum { GSH_SPACE_PLACES = 64, GSH_SPACE_STREAMS = 16 };
 struct gsh_place {
 	uint64_t address, bytes;
 	uint64_t stream; /* that must be waited for, by others than itself */
+	uint64_t number; /* of the free; 0: it is not over yet */
+};
+
+/* A stream on which something was freed. */
+struct gsh_freer {
+	uint64_t stream, context;
+	uint64_t number; /* of the last free */
 };
 
 /* All zero is empty. */
 struct gsh_space {
-	uint32_t places_used, streams_used;
-	bool more_streams; /* than there is room for, of more_context or of any */
-	uint64_t more_context;
+	uint32_t places_used, freers_used;
+	bool more_freers; /* than there is room for; of more.context, or of any if that is 0 */
+	struct gsh_freer more;
 	struct gsh_place places[GSH_SPACE_PLACES];
-	struct {
-		uint64_t stream, context;
-	} streams[GSH_SPACE_STREAMS];
+	struct gsh_freer freers[GSH_SPACE_STREAMS];
 };
 
-/* context: the stream's. */
-void gsh_space_freed(struct gsh_space *space, uint64_t address, uint64_t bytes,
-		     uint64_t stream, uint64_t context);
+/*
+ * A free begins: from the driver's call on, others may be given what it frees. Then it is
+ * over: number: not 0, greater than of frees before; 0: it has failed.
+ */
+void gsh_space_free_begins(struct gsh_space *space, uint64_t address, uint64_t bytes);
+void gsh_space_freed(struct gsh_space *space, uint64_t address,
+		     const struct gsh_freer *freer);
 /* The driver has put an allocation here. */
 void gsh_space_taken(struct gsh_space *space, uint64_t address, uint64_t bytes);
 /* Whether all of it lies in places, whoever has to be waited for. */
@@ -51,8 +61,9 @@ bool gsh_space_fits(const struct gsh_space *space, uint64_t bytes, uint64_t stre
 /* Some of it may have gone back to the device. */
 void gsh_space_forget(struct gsh_space *space);
 
-void gsh_space_synchronised(struct gsh_space *space, uint64_t stream);
-void gsh_space_synchronised_context(struct gsh_space *space, uint64_t context);
+/* A stream, or a context's streams (0: neither), were waited for: all frees up to number. */
+void gsh_space_synchronised(struct gsh_space *space, uint64_t stream, uint64_t context,
+			    uint64_t number);
 /* Whether no free is waiting for its stream. */
 bool gsh_space_settled(const struct gsh_space *space);
 

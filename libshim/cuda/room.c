@@ -10,8 +10,7 @@
 #include "cuda/share.h"
 
 enum {
-	CALLS_NS = 10000000, /* how long calls of others are waited for; they are short */
-	FREES_NS = 2000000,  /* and frees, which wait for what may be long */
+	PATIENCE_NS = 20000000, /* how long calls of others are waited for, and frees */
 	REST_NS = 20000,
 	CALLS_MAX = 1000,
 };
@@ -44,9 +43,9 @@ static bool wait_for_others(struct gsh_room *room, int row)
 	if (room->since_ns == 0)
 		room->since_ns = now_ns;
 	waited_ns = now_ns - room->since_ns;
-	if (waited_ns >= CALLS_NS)
+	if (waited_ns >= PATIENCE_NS)
 		return false;
-	if (!activity.calls && !(activity.frees && waited_ns < FREES_NS))
+	if (!activity.calls && !activity.frees)
 		return changed;
 	gsh_clock_sleep_ns(REST_NS);
 	return true;

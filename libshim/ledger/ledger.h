@@ -58,15 +58,17 @@ int gsh_ledger_device(struct gsh_ledger *ledger, const uint8_t uuid[16],
 /*
  * Reserves bytes on a device under limit_bytes (a limit less what was measured beyond the
  * ledger), waiting for others and reaping dead slots before it refuses. Returns 0, or
- * -ENOMEM. Charges kind. May sleep up to GSH_QUOTA_PATIENCE_NS and a little.
+ * -ENOMEM. Charges kind and counts an allocation. May sleep up to GSH_QUOTA_PATIENCE_NS and
+ * a little, if somebody stands in the way. Without neighbours: no system call, no clock.
  */
 int gsh_ledger_reserve(struct gsh_ledger *ledger, uint32_t device, enum gpushim_kind kind,
 		       uint64_t bytes, uint64_t limit_bytes);
 
-/* Charges what the driver has already taken, whatever the limit. */
+/* Charges what the driver has already taken, whatever the limit. Counts no allocation. */
 void gsh_ledger_force(struct gsh_ledger *ledger, uint32_t device, enum gpushim_kind kind,
 		      uint64_t bytes);
 
+/* Gives back, never below zero, and counts a free. */
 void gsh_ledger_refund(struct gsh_ledger *ledger, uint32_t device, enum gpushim_kind kind,
 		       uint64_t bytes);
 
@@ -86,7 +88,10 @@ bool gsh_ledger_has_imports(struct gsh_ledger *ledger, uint32_t device);
 /* Clears the slots of dead processes. Returns how many were cleared. */
 uint32_t gsh_ledger_reap(struct gsh_ledger *ledger);
 
-/* Whether somebody holds the lock of a slot in the ledger open at fd (also read-only). */
+/*
+ * Whether a process, or children of one, own a slot of the ledger open at fd (also
+ * read-only). One that is only being cleared is not alive. True where fd cannot tell.
+ */
 bool gsh_ledger_slot_alive(int fd, uint32_t slot);
 
 /* Gives up the slot and the mapping: for tests and tools. A guest just exits. */

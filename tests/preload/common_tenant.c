@@ -19,6 +19,9 @@
 
 enum { MEET_FD = 198, CHILDREN_MAX = 64, ENVIRONMENT_MAX = 256, STDERR_MAX = 65536 };
 
+/* Where the shim is linked into the test, as under a sanitizer, it is not preloaded. */
+extern int gsh_process_start(void) __attribute__((weak));
+
 /* From the linker; weak, as a program may have no bodies. */
 extern const struct tenant_body __start_tenant_bodies[] __attribute__((weak));
 extern const struct tenant_body __stop_tenant_bodies[] __attribute__((weak));
@@ -156,12 +159,21 @@ static void exec_body(const char *body, bool shim, va_list variables)
 		snprintf(preload, sizeof(preload), "LD_PRELOAD=%s/lib/libgpushim.so",
 			 getenv("BUILD") ? getenv("BUILD") : "build");
 		count = set_variable(environment, count, dir);
-		count = set_variable(environment, count, preload);
+		if (!gsh_process_start)
+			count = set_variable(environment, count, preload);
 		count = set_variable(environment, count,
 				     (char *)(uintptr_t) "GPUSHIM_WAIT_MS=0");
 	}
-	while ((variable = va_arg(variables, char *)))
+	while ((variable = va_arg(variables, char *))) {
+		shim &= strcmp(variable, "LD_PRELOAD") != 0;
 		count = set_variable(environment, count, variable);
+	}
+	/* Linked into the test, the shim is absent only if nothing is configured. */
+	for (size_t i = 0; gsh_process_start && !shim && i < count;)
+		if (strncmp(environment[i], "GPUSHIM_", strlen("GPUSHIM_")) == 0)
+			environment[i] = environment[--count];
+		else
+			i++;
 	environment[count] = NULL;
 	execve("/proc/self/exe", arguments, environment);
 	perror("exec");

@@ -247,15 +247,23 @@ TENANT_BODY(two_in_turn)
 {
 	CUgraphExec a, b;
 	CUstream stream;
+	uint32_t *word;
+	CUdeviceptr gate;
 
 	tenant_context();
 	stream = new_stream();
 	a = exec_of(32 * MIB);
 	b = exec_of(32 * MIB);
-	/* Without waiting: nothing of it can be trimmed, and nothing has to be. */
-	for (int i = 0; i < 200; i++)
+	check_result(cuMemHostAlloc((void **)&word, sizeof(*word), 0), CUDA_SUCCESS);
+	check_result(cuMemHostGetDevicePointer(&gate, word, 0), CUDA_SUCCESS);
+	*word = 0;
+	/* None of the launches can end: nothing can be trimmed, and nothing has to be. */
+	check_result(cuStreamWaitValue32(stream, gate, 1, CU_STREAM_WAIT_VALUE_EQ),
+		     CUDA_SUCCESS);
+	for (int i = 0; i < 100; i++)
 		check_result(cuGraphLaunch(i % 2 ? a : b, stream), CUDA_SUCCESS);
 	check(truth_requested() == 64 * MIB);
+	__atomic_store_n(word, 1, __ATOMIC_RELEASE);
 	all_comes_back();
 	/* After a trim both need memory again. */
 	check_result(cuGraphLaunch(a, stream), CUDA_SUCCESS);

@@ -211,7 +211,7 @@ static void another_writer_is_waited_for_and_then_named(void)
 	int fd;
 
 	CU_ASSERT_EQUAL(publish("train", GIB), 0);
-	fd = open(policy_path(dir, "policy/train/policy"), O_RDONLY | O_CLOEXEC);
+	fd = open(policy_path(dir, "policy/.lock"), O_RDONLY | O_CLOEXEC);
 	CU_ASSERT_EQUAL_FATAL(flock(fd, LOCK_EX), 0);
 	CU_ASSERT_EQUAL(publish("train", 2 * GIB), -EBUSY);
 	CU_ASSERT(policy_says(why.text, "another program"));
@@ -219,6 +219,101 @@ static void another_writer_is_waited_for_and_then_named(void)
 	CU_ASSERT_EQUAL(found.others.memory_bytes, GIB);
 	close(fd);
 	CU_ASSERT_EQUAL(publish("train", 2 * GIB), 0);
+}
+
+/* ---- what tenants can do against a change ---- */
+
+static void who_can_read_a_page_cannot_lock_its_writer_out(void)
+{
+	static const char *const readable[] = { "policy/train/policy", "policy/train",
+						"ledger/train/ledger", "ledger/train" };
+	struct stat status;
+
+	CU_ASSERT_EQUAL(publish("train", GIB), 0);
+	for (size_t i = 0; i < sizeof(readable) / sizeof(readable[0]); i++) {
+		int fd = open(policy_path(dir, readable[i]), O_RDONLY | O_CLOEXEC);
+
+		CU_ASSERT_EQUAL_FATAL(flock(fd, LOCK_EX), 0);
+		CU_ASSERT_EQUAL(publish("train", (i + 2) * GIB), 0);
+		close(fd);
+	}
+	/* What is locked instead is nobody else's. */
+	CU_ASSERT_EQUAL_FATAL(stat(policy_path(dir, "policy/.lock"), &status), 0);
+	CU_ASSERT_EQUAL(status.st_mode & 0777, 0600);
+}
+
+static volatile sig_atomic_t leased;
+
+static void give_up_the_lease(int signal)
+{
+	(void)signal;
+	fcntl(leased, F_SETLEASE, F_UNLCK);
+}
+
+/* A lease delays who opens the page for writing until its holder gives it up, or has to. */
+static void who_can_read_a_page_cannot_lease_its_writer_out(void)
+{
+	int ready[2];
+	char byte = 0;
+	pid_t holder;
+
+	CU_ASSERT_EQUAL(publish("train", GIB), 0);
+	CU_ASSERT_EQUAL_FATAL(pipe(ready), 0);
+	holder = fork();
+	if (holder == 0) {
+		leased = open(policy_path(dir, "policy/train/policy"), O_RDONLY);
+		signal(SIGIO, give_up_the_lease);
+		byte = (char)fcntl(leased, F_SETLEASE, F_RDLCK);
+		if (write(ready[1], &byte, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	CU_ASSERT_EQUAL(read(ready[0], &byte, 1), 1);
+	if (byte == 0) {
+		CU_ASSERT_EQUAL(publish("train", 2 * GIB), 0);
+	} else {
+		unit_skip("This file system knows no leases.");
+	}
+	kill(holder, SIGKILL);
+	waitpid(holder, NULL, 0);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+static void ruin(const char *name)
+{
+	int fd = open(policy_path(dir, name), O_WRONLY | O_CLOEXEC);
+
+	CU_ASSERT_FATAL(fd >= 0);
+	CU_ASSERT_EQUAL(write(fd, "ruined", 6), 6);
+	close(fd);
+}
+
+/* A tenant can write its ledger's directory; it would keep the limits that it has. */
+static void a_tenant_that_ruins_its_ledger_gets_new_limits_all_the_same(void)
+{
+	CU_ASSERT_EQUAL(publish("train", 8 * GIB), 0);
+	ruin("ledger/train/ledger");
+	CU_ASSERT_EQUAL(publish("train", 4 * GIB), 0);
+	CU_ASSERT_EQUAL(unlink(policy_path(dir, "ledger/train/ledger")), 0);
+	CU_ASSERT_EQUAL(mkdir(policy_path(dir, "ledger/train/ledger"), 0755), 0);
+	CU_ASSERT_EQUAL(publish("train", 2 * GIB), 0);
+	CU_ASSERT_EQUAL(rmdir(policy_path(dir, "ledger/train/ledger")), 0);
+	CU_ASSERT_EQUAL(symlink("/dev/null", policy_path(dir, "ledger/train/ledger")), 0);
+	CU_ASSERT_EQUAL(publish("train", GIB), 0);
+	CU_ASSERT_EQUAL(gsh_published(dir, "train", &found, &why), 0);
+	CU_ASSERT_EQUAL(found.others.memory_bytes, GIB);
+}
+
+static void a_first_page_is_not_published_without_a_ledger(void)
+{
+	CU_ASSERT_EQUAL(publish("infer", GIB), 0);
+	CU_ASSERT_EQUAL(mkdir(policy_path(dir, "ledger/train"), 0755), 0);
+	CU_ASSERT_EQUAL(symlink("/dev/null", policy_path(dir, "ledger/train/ledger")), 0);
+	CU_ASSERT(publish("train", GIB) < 0);
+	CU_ASSERT(policy_says(why.text, "ledger/train/ledger"));
+	CU_ASSERT_EQUAL(gsh_published(dir, "train", &found, &why), -ENOENT);
 }
 
 static void writers_take_turns_and_readers_see_only_whole_limits(void)
@@ -507,6 +602,10 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_page_whose_maker_died_is_completed),
 		UNIT_TEST(a_scribbled_page_is_right_after_the_next_publication),
 		UNIT_TEST(another_writer_is_waited_for_and_then_named),
+		UNIT_TEST(who_can_read_a_page_cannot_lock_its_writer_out),
+		UNIT_TEST(who_can_read_a_page_cannot_lease_its_writer_out),
+		UNIT_TEST(a_tenant_that_ruins_its_ledger_gets_new_limits_all_the_same),
+		UNIT_TEST(a_first_page_is_not_published_without_a_ledger),
 		UNIT_TEST(writers_take_turns_and_readers_see_only_whole_limits),
 		UNIT_TEST(a_writer_killed_at_any_instruction_leaves_old_or_new_limits),
 		UNIT_TEST(a_first_page_appears_whole_or_not_at_all),

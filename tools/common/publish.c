@@ -51,6 +51,7 @@ int gsh_publish_dir(char *dir, size_t bytes, struct gsh_reason *why)
 struct paths {
 	char policy[PATH_MAX], ledger[PATH_MAX]; /* directories of the tenant */
 	char page[PATH_MAX + 8], file[PATH_MAX + 8];
+	char lock[PATH_MAX + 16]; /* of all writers under the directory */
 };
 
 static int set_paths(struct paths *paths, const char *dir, const char *tenant,
@@ -73,6 +74,7 @@ static int set_paths(struct paths *paths, const char *dir, const char *tenant,
 		return refuse(why, dir, -ENAMETOOLONG, "is too long a name");
 	snprintf(paths->page, sizeof(paths->page), "%s/policy", paths->policy);
 	snprintf(paths->file, sizeof(paths->file), "%s/ledger", paths->ledger);
+	snprintf(paths->lock, sizeof(paths->lock), "%s/policy/.lock", dir);
 	return 0;
 }
 
@@ -92,7 +94,7 @@ static void fill_header(struct gpushim_policy_page *page)
 	page->bytes = GPUSHIM_POLICY_BYTES;
 }
 
-/* Puts limits in force. The caller holds the page's lock. */
+/* Puts limits in force. The caller holds the writers' lock. */
 static void write_limits(struct gpushim_policy_page *page,
 			 const struct gpushim_policy_limits *limits)
 {
@@ -139,19 +141,30 @@ static int write_page(struct gpushim_policy_page *page,
 	return 0;
 }
 
-static int lock_page(int fd, const char *path, struct gsh_reason *why)
+/*
+ * A descriptor that holds the lock of all writers, or -errno. Not a page's own: whoever can
+ * read that could lock it, and so keep his limits from being changed.
+ */
+static int lock_writers(const char *path, struct gsh_reason *why)
 {
 	uint64_t end_ns = gsh_clock_now_ns() + LOCK_WAIT_NS;
+	int fd = gsh_file_open(path, O_RDWR | O_CREAT, why), result = 0;
 
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	if (fd < 0)
+		return fd;
+	while (result == 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
-			return refuse(why, path, -errno, "cannot be locked");
-		if (gsh_clock_now_ns() >= end_ns)
-			return refuse(why, path, -EBUSY,
-				      "is being written by another program: try again");
-		gsh_clock_sleep_ns(LOCK_POLL_NS);
+			result = refuse(why, path, -errno, "cannot be locked");
+		else if (gsh_clock_now_ns() >= end_ns)
+			result = refuse(why, path, -EBUSY,
+					"is held by another program that writes limits: try "
+					"again");
+		else
+			gsh_clock_sleep_ns(LOCK_POLL_NS);
 	}
-	return 0;
+	if (result < 0)
+		close(fd);
+	return result < 0 ? result : fd;
 }
 
 /* ---- the file ---- */
@@ -194,9 +207,6 @@ static int change_open_page(int fd, const char *path,
 	if (status.bytes < GPUSHIM_POLICY_BYTES)
 		return refuse(why, path, -EPROTO,
 			      "is truncated: remove it and publish again");
-	result = lock_page(fd, path, why);
-	if (result < 0)
-		return result;
 	map = mmap(NULL, GPUSHIM_POLICY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return refuse(why, path, -errno, "cannot be mapped for writing");
@@ -205,22 +215,66 @@ static int change_open_page(int fd, const char *path,
 	return result;
 }
 
-static int change_page(const char *path, const struct gpushim_policy_limits *limits,
-		       struct gsh_reason *why)
+/*
+ * Who can read a page can hold a lease on it (fcntl(2)): then who opens it for writing waits,
+ * and while he does, it cannot be leased again. The kernel takes a lease that is not given up
+ * within /proc/sys/fs/lease-break-time.
+ */
+static int open_page(const char *path, struct gsh_reason *why)
 {
-	int fd = gsh_file_open(path, O_RDWR, why), result;
+	int fd = gsh_file_open(path, O_RDWR, why);
+
+	if (fd != -EAGAIN)
+		return fd;
+	fd = open(path, O_RDWR | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? refuse(why, path, -errno, "cannot be opened") : fd;
+}
+
+static int change_page(const struct paths *paths,
+		       const struct gpushim_policy_limits *limits, struct gsh_reason *why)
+{
+	int lock_fd, fd = open_page(paths->page, why), result;
 
 	if (fd < 0)
 		return fd;
-	result = change_open_page(fd, path, limits, why);
-	close(fd); /* and with it the lock */
+	lock_fd = lock_writers(paths->lock, why);
+	result = lock_fd < 0 ? lock_fd : change_open_page(fd, paths->page, limits, why);
+	close(fd);
+	if (lock_fd >= 0)
+		close(lock_fd); /* and with it the lock */
 	return result;
+}
+
+/* For the tenant's processes, who need not be able to make it themselves. */
+static int make_ledger(const struct paths *paths, const char *tenant,
+		       struct gsh_reason *why)
+{
+	int result = gsh_file_make_directories(paths->ledger, 0755, why);
+
+	return result < 0 ? result
+			  : gsh_ledger_create(paths->file, tenant,
+					      geteuid() == 0 ? 0666 : 0600, why);
+}
+
+/* Before the page comes the ledger: who waits for the page finds both. */
+static int publish_first(const struct paths *paths,
+			 const struct gpushim_policy_limits *limits,
+			 struct gsh_reason *why)
+{
+	int result = make_ledger(paths, limits->tenant, why);
+
+	if (result == 0)
+		result = gsh_file_make_directories(paths->policy, 0755, why);
+	if (result == 0)
+		result = create_page(paths->page, limits, why);
+	return result == -EEXIST ? change_page(paths, limits, why) : result;
 }
 
 int gsh_publish(const char *dir, const struct gpushim_policy_limits *limits,
 		struct gsh_reason *why)
 {
 	struct gpushim_policy_limits checked = *limits;
+	struct gsh_reason ignored;
 	struct paths paths;
 	int result;
 
@@ -234,20 +288,12 @@ int gsh_publish(const char *dir, const struct gpushim_policy_limits *limits,
 			why, checked.tenant, -EINVAL,
 			"has limits that no page can hold: too many devices, or a text "
 			"without an end");
-	result = gsh_file_make_directories(paths.policy, 0755, why);
-	if (result == 0)
-		result = gsh_file_make_directories(paths.ledger, 0755, why);
-	/* Before the page: who waits for that one finds both. */
-	if (result == 0)
-		result = gsh_ledger_create(paths.file, checked.tenant,
-					   geteuid() == 0 ? 0666 : 0600, why);
-	if (result < 0)
-		return result;
-	result = change_page(paths.page, &checked, why);
+	result = change_page(&paths, &checked, why);
 	if (result == -ENOENT)
-		result = create_page(paths.page, &checked, why);
-	if (result == -EEXIST)
-		result = change_page(paths.page, &checked, why);
+		return publish_first(&paths, &checked, why);
+	/* Lost or ruined it is the tenant's own, who must not keep its limits by that. */
+	if (result == 0)
+		(void)make_ledger(&paths, checked.tenant, &ignored);
 	return result;
 }
 

@@ -20,10 +20,13 @@ int gsh_publish_dir(char *dir, size_t bytes, struct gsh_reason *why);
 
 /*
  * Publishes limits for limits->tenant under dir: makes directories, ledger and page where
- * missing, takes the page's lock, writes the other copy, and bumps the generation (those in
+ * missing, takes the writers' lock, writes the other copy, and bumps the generation (those in
  * *limits, and its checksum, are not looked at). 0, or -errno with a reason; -EBUSY: another
- * writer holds the page for longer than a second. Killed at any instruction it leaves the
+ * writer holds the lock for longer than a second. Killed at any instruction it leaves the
  * old limits in force or the new ones.
+ *
+ * Whoever can read the page and write the ledger cannot prevent a change; by a lease on the
+ * page it can delay one until the kernel takes that away (45 seconds).
  */
 int gsh_publish(const char *dir, const struct gpushim_policy_limits *limits,
 		struct gsh_reason *why);

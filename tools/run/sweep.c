@@ -48,7 +48,7 @@ static bool is_held(int dir, const char *tenant)
 	bool held = false;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/ledger", tenant);
+	snprintf(path, sizeof(path), "%.63s/ledger", tenant);
 	fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return errno != ENOENT;
@@ -76,8 +76,9 @@ static void find_candidates(struct sweep *sweep)
 		/* The tool itself, before it has become the program. */
 		if (pid != getpid() && (kill((pid_t)pid, 0) == 0 || errno != ESRCH))
 			continue;
-		snprintf(sweep->names[sweep->count++], GPUSHIM_NAME_BYTES, "%s",
-			 entry->d_name);
+		/* A tenant's name: no longer than there is room. */
+		snprintf(sweep->names[sweep->count++], GPUSHIM_NAME_BYTES, "%.*s",
+			 (int)GPUSHIM_NAME_BYTES - 1, entry->d_name);
 	}
 	closedir(dir);
 }
