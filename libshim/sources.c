@@ -14,7 +14,9 @@
 
 /* Where a container sees its own policy and ledger, and a node all of them. */
 #define RUN_DIR "/run/gpushim"
-#define CONTAINER_PAGE RUN_DIR "/policy/policy"
+#define CONTAINER_POLICY RUN_DIR "/policy"
+#define CONTAINER_PAGE CONTAINER_POLICY "/policy"
+#define CONTAINER_LEDGER RUN_DIR "/ledger/ledger"
 #define LIMITS_FILE "/etc/gpushim/limits.json"
 
 enum { PATH_BYTES = sizeof(((struct gsh_tenant_config *)0)->page_path) };
@@ -73,8 +75,9 @@ static bool is_directory(const char *path)
 }
 
 /*
- * A page, or something in its place; a directory is that of a tenant called "policy". A
- * process that is out of descriptors cannot tell, and finds a page that it cannot open.
+ * A page (or ledger), or something in its place; a directory is that of a tenant of that
+ * name. A process that is out of descriptors cannot tell, and finds a page that it cannot
+ * open.
  */
 static bool is_page(const char *path)
 {
@@ -91,15 +94,32 @@ static bool can_write_file(const char *path)
 	return true;
 }
 
+static bool can_write_directory(const char *path)
+{
+	return syscall(SYS_faccessat, AT_FDCWD, path, W_OK | X_OK) == 0;
+}
+
+/*
+ * Whether this is a container whose page is to come: something is mounted where it belongs,
+ * or its ledger is there already. No variable is an answer then.
+ */
+static bool is_container(void)
+{
+	return gsh_file_is_mount(CONTAINER_POLICY) || is_page(CONTAINER_LEDGER);
+}
+
 /* ---- what people must have got right ---- */
 
 static bool is_usable_path(struct search *search, const char *name, const char *value)
 {
 	if (value[0] == '/' && strlen(value) < PATH_BYTES - 2 * GPUSHIM_NAME_BYTES)
 		return true;
-	gsh_reason_set(search->why, name, "=", value,
-		       value[0] == '/' ? " is too long" : " is not an absolute path",
-		       NULL);
+	if (value[0] == '/')
+		gsh_reason_set(search->why, "the path in ", name, " is too long: ", value,
+			       NULL);
+	else
+		gsh_reason_set(search->why, name, "=", value, " is not an absolute path",
+			       NULL);
 	return false;
 }
 
@@ -176,7 +196,7 @@ static bool can_use_run_dir(struct search *search)
 	if (!put(path, RUN_DIR "/ledger/", search->config->tenant, NULL))
 		return false;
 	return gsh_file_make_directories(path, 0755, &ignored) == 0 &&
-	       syscall(SYS_faccessat, AT_FDCWD, path, W_OK | X_OK) == 0;
+	       can_write_directory(path);
 }
 
 /* Processes of different users meet here, or those who cannot write it hear of it. */
@@ -265,32 +285,81 @@ static enum gsh_sources_verdict use_variables(struct search *search)
 
 /* ---- the order ---- */
 
+/* Beside a page these say nothing: what they name is the page's to say. */
+static uint32_t unused_beside_page(const struct gsh_environment *environment)
+{
+	return (environment->view >= 0) + (environment->limit_permille > 0);
+}
+
+static enum gsh_sources_verdict use_container_page(struct search *search)
+{
+	const struct gsh_environment *environment = search->environment;
+
+	search->binding = true;
+	search->config->ignored_variables =
+		(uint32_t)((environment->dir && strcmp(environment->dir, RUN_DIR)) +
+			   !!environment->tenant + !!environment->limits_file +
+			   environment->has_on_error) +
+		unused_beside_page(environment);
+	page_under(search, RUN_DIR);
+	return GSH_SOURCES_FOUND;
+}
+
+static enum gsh_sources_verdict use_page(struct search *search)
+{
+	enum gsh_sources_verdict verdict = find_page(search);
+
+	if (verdict == GSH_SOURCES_NONE)
+		return verdict;
+	search->binding = !can_write_file(search->config->page_path);
+	search->config->ignored_variables = unused_beside_page(search->environment);
+	return verdict;
+}
+
+static enum gsh_sources_verdict await_page(struct search *search, const char *dir)
+{
+	gsh_reason_set(search->why, "there is no policy for tenant ",
+		       search->config->tenant, " in ", dir,
+		       ", nor " LIMITS_FILE
+		       ", nor a variable that limits; see gpushim-ctl(1)",
+		       NULL);
+	return GSH_SOURCES_PROMISED;
+}
+
+/* Also where each tenant's page is below the directory that is mounted. */
+static enum gsh_sources_verdict await_container_page(struct search *search)
+{
+	if (page_under(search, RUN_DIR)) {
+		search->binding = !can_write_file(search->config->page_path);
+		return GSH_SOURCES_FOUND;
+	}
+	gsh_reason_set(search->why, CONTAINER_PAGE,
+		       " is not there, as it should be in a container that has "
+		       "directories of gpushim; see gpushim-ctl(1)",
+		       NULL);
+	return GSH_SOURCES_PROMISED;
+}
+
 static enum gsh_sources_verdict find(struct search *search)
 {
 	const struct gsh_environment *environment = search->environment;
 	struct gsh_tenant_config *config = search->config;
+	bool has_page = is_page(CONTAINER_PAGE), contained = !has_page && is_container();
 	enum gsh_sources_verdict verdict;
 	struct gsh_text text;
 
-	if (is_page(CONTAINER_PAGE) && !can_write_file(CONTAINER_PAGE)) {
-		search->binding = true;
-		config->ignored_variables =
-			(uint32_t)((environment->dir &&
-				    strcmp(environment->dir, RUN_DIR)) +
-				   !!environment->tenant + !!environment->limits_file +
-				   environment->has_on_error);
-		page_under(search, RUN_DIR);
-		return GSH_SOURCES_FOUND;
-	}
+	if (has_page && !can_write_file(CONTAINER_PAGE))
+		return use_container_page(search);
+	search->binding = contained && !can_write_directory(CONTAINER_POLICY);
 	if (!is_understood(search))
 		return GSH_SOURCES_BAD;
 	gsh_text_init(&text, config->tenant, sizeof(config->tenant));
 	gsh_text_add(&text, environment->tenant ? environment->tenant : "default");
-	verdict = find_page(search);
-	if (verdict != GSH_SOURCES_NONE) {
-		search->binding = !can_write_file(config->page_path);
+	if (contained)
+		return await_container_page(search);
+	verdict = use_page(search);
+	if (verdict != GSH_SOURCES_NONE)
 		return verdict;
-	}
 	/* Nothing more is to be said, and no directory to be made. */
 	if (environment->malformed)
 		return GSH_SOURCES_BAD;
@@ -300,15 +369,9 @@ static enum gsh_sources_verdict find(struct search *search)
 						       : LIMITS_FILE);
 	if (environment->limited)
 		return use_variables(search);
-	if (!environment->dir && !environment->tenant &&
-	    !is_there(RUN_DIR "/ledger/ledger"))
+	if (!environment->dir && !environment->tenant)
 		return GSH_SOURCES_NONE;
-	gsh_reason_set(search->why, "there is no policy for tenant ", config->tenant,
-		       " in ", environment->dir ? environment->dir : RUN_DIR,
-		       ", nor " LIMITS_FILE
-		       ", nor a variable that limits; see gpushim-ctl(1)",
-		       NULL);
-	return GSH_SOURCES_PROMISED;
+	return await_page(search, environment->dir ? environment->dir : RUN_DIR);
 }
 
 enum gsh_sources_verdict gsh_sources_find(const struct gsh_environment *environment,

@@ -44,8 +44,8 @@
  *   again; `pending` of a cell in which nothing moves counts as charged after a while.
  *   `sequence` and `withdrawals` are never reset, not by reaping either, which takes away
  *   `charged` before `pending`.
- *   Refunds subtract from `charged`. `kind_bytes` says what the charge consists of; their
- *   sum equals `charged` when the process is between two calls.
+ *   Refunds subtract from `charged`. `kind_bytes` says what the charge consists of;
+ *   that of linear memory stays 0: it is what the others leave of `charged`.
  *   `exported_bytes` is the part of `charged` that other processes may keep alive after the
  *   owner has gone: when its slot is reaped while some live slot has `imports`, the cell
  *   keeps that much and the slot's state becomes GPUSHIM_SLOT_ORPHAN, until no live slot
@@ -130,7 +130,7 @@ struct gpushim_ledger_slot {
 	uint64_t reserved0[2];
 #define FIELD(name, kind, text) uint64_t name;
 #include "gpushim/ledger_fields.def"
-	uint64_t reserved[10];
+	uint64_t reserved[12];
 };
 
 /* What a process has on a device. Two cache lines: reserving touches only the first. */
@@ -191,7 +191,7 @@ GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_ledger_device) == 128, "device row")
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_device, total_bytes) == 24, "total");
 GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_ledger_slot) == 256, "slot");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_slot, denials) == 64, "fields");
-GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_slot, policy_errors) == 168, "fields");
+GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_slot, policy_errors) == 152, "fields");
 GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_ledger_cell) == 128, "cell");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_cell, kind_bytes) == 64, "kinds");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_header, tenant) == 64, "tenant");

@@ -11,11 +11,16 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+
+#ifndef STATX_ATTR_MOUNT_ROOT
+#define STATX_ATTR_MOUNT_ROOT 0x00002000 /* Linux 5.8 */
+#endif
 
 enum { NAME_BYTES = 256 };
 
@@ -72,6 +77,46 @@ int gsh_file_status(int fd, struct gsh_file_status *status)
 		.uid = kernel_stat.st_uid,
 	};
 	return 0;
+}
+
+/* The number of the device that path lies on, links not followed. */
+static int device_of(const char *path, uint64_t *device)
+{
+	int error, fd = open_at(AT_FDCWD, path, O_PATH | O_NOFOLLOW);
+	struct gsh_file_status status;
+
+	if (fd < 0)
+		return fd;
+	error = gsh_file_status(fd, &status);
+	close_fd(fd);
+	*device = status.device;
+	return error;
+}
+
+/* Where the kernel does not know: what is mounted from another file system is seen all the
+ * same. */
+static bool is_on_other_device(const char *path)
+{
+	char parent[512];
+	struct gsh_text text;
+	uint64_t here, above;
+
+	gsh_text_init(&text, parent, sizeof(parent));
+	gsh_text_add(&text, path);
+	gsh_text_add(&text, "/..");
+	return device_of(path, &here) == 0 && device_of(parent, &above) == 0 &&
+	       here != above;
+}
+
+bool gsh_file_is_mount(const char *path)
+{
+	struct statx status;
+
+	if (kernel(SYS_statx, AT_FDCWD, (long)path, AT_SYMLINK_NOFOLLOW, 0,
+		   (long)&status) == 0 &&
+	    (status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
+		return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+	return is_on_other_device(path);
 }
 
 static uint32_t own_uid(void)
@@ -264,12 +309,23 @@ out:
 	return error;
 }
 
+/* Beyond this limit the kernel does not only refuse: it sends SIGXFSZ, which kills. */
+static bool may_be_as_large(uint64_t bytes)
+{
+	struct rlimit limit; /* as the kernel's, on 64-bit machines */
+
+	return kernel(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&limit, 0) < 0 ||
+	       bytes <= limit.rlim_cur;
+}
+
 /* Gives the file real room: a page of a sparse file on a full tmpfs is a SIGBUS later. */
 static int allocate(int fd, uint64_t bytes)
 {
 	static const char zeros[4096];
 	long error;
 
+	if (!may_be_as_large(bytes))
+		return -EFBIG;
 	do
 		error = kernel(SYS_fallocate, fd, 0, 0, (long)bytes, 0);
 	while (error == -EINTR);
@@ -292,9 +348,21 @@ static int allocate(int fd, uint64_t bytes)
 }
 
 /* A name that is free, in the same directory: ".ledger.<process>.<time>". */
+/*
+ * A file without a name, which is gone if this process is killed, and temporary[0] is NUL;
+ * with one where the file system has no such files, or /proc, by which they get a name, is
+ * not there.
+ */
 static int open_temporary(const struct walk *walk, char temporary[NAME_BYTES + 64])
 {
-	int fd = -EEXIST;
+	int fd = kernel(SYS_faccessat, AT_FDCWD, (long)"/proc/self/fd", X_OK, 0, 0) < 0 ?
+			 -ENOENT :
+			 open_at(walk->directory, ".", O_RDWR | O_TMPFILE);
+
+	temporary[0] = '\0';
+	if (fd >= 0)
+		return fd;
+	fd = -EEXIST;
 
 	for (int i = 0; i < 16 && fd == -EEXIST; i++) {
 		struct gsh_text text;
@@ -311,6 +379,21 @@ static int open_temporary(const struct walk *walk, char temporary[NAME_BYTES + 6
 			     O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW);
 	}
 	return fd;
+}
+
+static int link_to_name(const struct walk *walk, int fd, const char *temporary)
+{
+	char link[32];
+	struct gsh_text text;
+
+	if (temporary[0] != '\0')
+		return (int)kernel(SYS_linkat, walk->directory, (long)temporary,
+				   walk->directory, (long)walk->name, 0);
+	gsh_text_init(&text, link, sizeof(link));
+	gsh_text_add(&text, "/proc/self/fd/");
+	gsh_text_add_u64(&text, (uint64_t)fd);
+	return (int)kernel(SYS_linkat, AT_FDCWD, (long)link, walk->directory,
+			   (long)walk->name, AT_SYMLINK_FOLLOW);
 }
 
 int gsh_file_create(const char *path, uint64_t bytes, uint32_t mode,
@@ -333,12 +416,15 @@ int gsh_file_create(const char *path, uint64_t bytes, uint32_t mode,
 	if (error == 0)
 		error = (int)kernel(SYS_fchmod, fd, mode, 0, 0, 0);
 	if (error == 0)
-		error = (int)kernel(SYS_linkat, walk.directory, (long)temporary,
-				    walk.directory, (long)walk.name, 0);
-	kernel(SYS_unlinkat, walk.directory, (long)temporary, 0, 0, 0);
+		error = link_to_name(&walk, fd, temporary);
+	if (temporary[0] != '\0')
+		kernel(SYS_unlinkat, walk.directory, (long)temporary, 0, 0, 0);
 	close_fd(fd);
 	if (error < 0)
-		fail(why, error, path, NULL);
+		fail(why, error, path,
+		     error == -EFBIG ? "is larger than files of this process may be; "
+				       "raise the limit (ulimit -f)"
+				     : NULL);
 out:
 	close_fd(walk.directory);
 	return error;

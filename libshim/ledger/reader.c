@@ -174,6 +174,18 @@ static bool is_zero(const struct gpushim_ledger_cell *cell)
 	return memcmp(cell, &zero, sizeof(zero)) == 0;
 }
 
+/* What the kinds that are kept leave of the charge; never more than it. */
+static uint64_t linear_bytes(const struct gpushim_ledger_cell *cell)
+{
+	uint64_t left = cell->charged;
+
+	for (unsigned kind = 0; kind < GPUSHIM_KINDS_MAX; kind++)
+		if (kind != GPUSHIM_KIND_LINEAR)
+			left -= cell->kind_bytes[kind] < left ? cell->kind_bytes[kind] :
+								left;
+	return left;
+}
+
 static void add_usage(struct gpushim_snapshot *snapshot, uint32_t device, uint32_t slot,
 		      const struct gpushim_ledger_cell *cell)
 {
@@ -197,6 +209,7 @@ static void add_usage(struct gpushim_snapshot *snapshot, uint32_t device, uint32
 	usage->exported_bytes = cell->exported_bytes;
 	usage->imports = cell->imports;
 	memcpy(usage->kind_bytes, cell->kind_bytes, sizeof(usage->kind_bytes));
+	usage->kind_bytes[GPUSHIM_KIND_LINEAR] = linear_bytes(cell);
 }
 
 static int read_device(struct gpushim_reader *reader, uint32_t row,

@@ -19,10 +19,9 @@ struct scan {
 };
 
 /* Charges that other processes can keep alive are among these. */
-static const enum gpushim_kind shared_first[] = { GPUSHIM_KIND_VMM, GPUSHIM_KIND_POOL,
-						  GPUSHIM_KIND_LINEAR };
+static const enum gpushim_kind shared_first[] = { GPUSHIM_KIND_VMM, GPUSHIM_KIND_POOL };
 
-/* Lowers kind_bytes until they sum up to `keep`. */
+/* Lowers kind_bytes to `keep` at most; what they leave of it is linear. */
 static void keep_kinds(struct gpushim_ledger_cell *cell, uint64_t keep)
 {
 	uint64_t left[GPUSHIM_KINDS_MAX] = { 0 };
@@ -54,9 +53,10 @@ bool gsh_slot_clear(struct gsh_ledger *ledger, uint32_t slot,
 						     : charged;
 
 		changed |= kept < charged || gsh_load_relaxed(&cell->pending) > 0;
-		/* `exported_bytes` last: the next one decides by it if we die before. */
-		gsh_store_relaxed(&cell->pending, 0);
-		gsh_store_relaxed(&cell->charged, kept);
+		/* In this order, and visible in it: who sums at this moment reads `pending`
+		 * first. `exported_bytes` last: the next one decides by it if we die before. */
+		gsh_store_release(&cell->charged, kept);
+		gsh_store_release(&cell->pending, 0);
 		keep_kinds(cell, kept);
 		gsh_store_relaxed(&cell->imports, 0);
 		gsh_store_relaxed(&cell->exported_bytes, kept);

@@ -262,6 +262,15 @@ static int find_device(const struct gsh_tenant *tenant, const uint8_t uuid[16],
 	return -1;
 }
 
+/* Somebody scribbled on the ledger's rows: one device must not get another's limit. */
+static bool is_of_other_device(const struct gsh_tenant *tenant, int row,
+			       const uint8_t uuid[16])
+{
+	const struct gsh_tenant_device *device = &tenant->devices[row];
+
+	return device->ready && memcmp(device->uuid, uuid, sizeof(device->uuid)) != 0;
+}
+
 int gsh_tenant_device(struct gsh_tenant *tenant, const uint8_t uuid[16],
 		      uint64_t total_bytes, uint32_t index)
 {
@@ -272,6 +281,8 @@ int gsh_tenant_device(struct gsh_tenant *tenant, const uint8_t uuid[16],
 		return row;
 	gsh_lock(&tenant->adopt_lock);
 	row = gsh_ledger_device(&tenant->ledger, uuid, total_bytes);
+	if (row >= 0 && is_of_other_device(tenant, row, uuid))
+		row = -EPROTO;
 	if (row >= 0) {
 		device = &tenant->devices[row];
 		if (!device->ready) {

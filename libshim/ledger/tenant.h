@@ -73,7 +73,8 @@ int gsh_tenant_open(struct gsh_tenant *tenant, const struct gsh_tenant_config *c
 
 /*
  * Row of a device, made on first use. index: its place in the container's order of devices,
- * UINT32_MAX if not known. -ENOSPC: more than GPUSHIM_DEVICES_MAX.
+ * UINT32_MAX if not known. -ENOSPC: more than GPUSHIM_DEVICES_MAX; -EPROTO: somebody
+ * scribbled on the ledger, so that the row would be another device's.
  */
 int gsh_tenant_device(struct gsh_tenant *tenant, const uint8_t uuid[16],
 		      uint64_t total_bytes, uint32_t index);

@@ -264,14 +264,15 @@ void gsh_quota_force(const struct gsh_quota *quota, uint32_t own, uint64_t bytes
 uint64_t gsh_quota_refund(const struct gsh_quota *quota, uint32_t own, uint64_t bytes)
 {
 	uint64_t *charged = &quota->cells[own].charged;
-	uint64_t seen = gsh_load_relaxed(charged), taken;
-
 	/*
 	 * Releases what was done to the memory before to whoever is granted these bytes and
 	 * sees them gone in claimed_at_most().
 	 */
-	do
-		taken = bytes < seen ? bytes : seen;
-	while (!gsh_cas_acq_rel(charged, &seen, seen - taken));
-	return bytes - taken;
+	uint64_t seen = gsh_sub_seq_cst(charged, bytes);
+
+	if (gsh_likely(seen >= bytes))
+		return 0;
+	/* Somebody has falsified the cell. Until now it was counted as full. */
+	gsh_add_seq_cst(charged, bytes - seen);
+	return bytes - seen;
 }

@@ -514,6 +514,84 @@ TENANT_BODY(is_refused_as_another_user)
 	be_refused();
 }
 
+/* A container as it is started before anybody has published its policy. */
+static void become_container_too_early(bool with_policy, bool with_ledger)
+{
+	tenant_private_mounts();
+	check(system("mkdir -p /run/node/policy/train /run/node/ledger/train "
+		     "/run/gpushim/policy /run/gpushim/ledger") == 0);
+	if (with_policy)
+		check(system("mount --bind /run/node/policy/train /run/gpushim/policy && "
+			     "mount -o remount,bind,ro /run/gpushim/policy") == 0);
+	if (with_ledger)
+		check(system("mount --bind /run/node/ledger/train /run/gpushim/ledger && "
+			     "touch /run/gpushim/ledger/ledger") == 0);
+}
+
+TENANT_BODY(is_refused_in_a_container_without_a_page)
+{
+	become_container_too_early(true, false);
+	be_refused();
+}
+
+TENANT_BODY(is_refused_in_a_container_with_a_ledger_alone)
+{
+	become_container_too_early(false, true);
+	be_refused();
+}
+
+static void a_page_that_is_not_there_yet_is_not_escaped_by_variables(void)
+{
+	static const char *const attempts[] = {
+		"GPUSHIM_DIR", /* none at all */
+		"GPUSHIM_MEMORY=1TiB",
+		"GPUSHIM_MEMORY=lots",
+		"CUDA_DEVICE_MEMORY_LIMIT=999g",
+		"NVIDIA_GPU_MEMORY_LIMIT=999999",
+		"GPUSHIM_TENANT=own",
+		"GPUSHIM_TENANT=../own",
+		"GPUSHIM_CONTEXT_MEMORY=1",
+		"GPUSHIM_COMPUTE=100",
+		"GPUSHIM_VIEW=device",
+	};
+
+	if (!can_mount())
+		return;
+	CU_ASSERT(tenant_publish(tenant_dir(), "own", 64 * MIB));
+	for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
+		CU_ASSERT(tenant_passes("is_refused_in_a_container_without_a_page",
+					attempts[i], "GPUSHIM_ON_ERROR=allow", NULL));
+		says("gpushim: CUDA is refused: ");
+		CU_ASSERT(tenant_passes("is_refused_in_a_container_with_a_ledger_alone",
+					attempts[i], NULL));
+	}
+	CU_ASSERT(tenant_passes("is_refused_in_a_container_without_a_page",
+				"GPUSHIM_TENANT=own", "GPUSHIM_ON_ERROR=allow", NULL));
+	says("/run/gpushim/policy/policy is not there");
+}
+
+TENANT_BODY(is_let_in_when_its_page_comes)
+{
+	size_t total = 0;
+
+	become_container_too_early(true, true);
+	check(unlink("/run/node/ledger/train/ledger") == 0);
+	if (fork() == 0) {
+		usleep(20000);
+		_exit(!tenant_publish("/run/node", "train", 64 << 20));
+	}
+	check_result(cuInit(0), CUDA_SUCCESS);
+	check_result(cuDeviceTotalMem(&total, 0), CUDA_SUCCESS);
+	check(total == 64 << 20);
+}
+
+static void a_container_waits_for_its_page(void)
+{
+	if (can_mount())
+		CU_ASSERT(tenant_passes("is_let_in_when_its_page_comes", "GPUSHIM_DIR",
+					"GPUSHIM_WAIT_MS=100000", NULL));
+}
+
 TENANT_BODY(is_refused_without_descriptors)
 {
 	tenant_become_container("train", 64 << 20);
@@ -668,6 +746,8 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(who_allows_errors_is_not_limited_and_told_so),
 		UNIT_TEST(an_unwritable_page_is_not_escaped_by_allowing_errors),
 		UNIT_TEST(an_unwritable_page_is_not_escaped_by_using_up_descriptors),
+		UNIT_TEST(a_page_that_is_not_there_yet_is_not_escaped_by_variables),
+		UNIT_TEST(a_container_waits_for_its_page),
 		UNIT_TEST(a_variable_that_is_not_understood_makes_no_directory),
 		UNIT_TEST(it_is_said_once_by_all_threads),
 		UNIT_TEST(it_is_said_once_by_a_process_and_its_forked_children),

@@ -558,6 +558,12 @@ static void an_unwritable_page_beats_directory_tenant_and_file(void)
 					  "GPUSHIM_TENANT=own", limits_json(two_tenants),
 					  "GPUSHIM_ON_ERROR=allow", NULL),
 			     64 * MIB);
+	/* What only the page says. */
+	setenv("EXPECT_IGNORED", "3", 1);
+	holds_in_a_container(tenant_start("fills_in_a_container", "GPUSHIM_DIR",
+					  "GPUSHIM_TENANT=own", "GPUSHIM_VIEW=device",
+					  "GPUSHIM_COMPUTE=100", NULL),
+			     64 * MIB);
 	/* One more: a limit that would raise. */
 	setenv("EXPECT_IGNORED", "5", 1);
 	holds_in_a_container(tenant_start("fills_in_a_container", directory,
@@ -612,6 +618,28 @@ static void who_configures_nothing_is_left_alone(void)
 	CU_ASSERT(!made[0] || access(made, F_OK) < 0);
 }
 
+TENANT_BODY(is_left_alone_on_a_node)
+{
+	size_t total = 0;
+	CUdevice device;
+
+	tenant_private_mounts();
+	/* Names of tenants that are also those of files. */
+	check(tenant_publish("/run/gpushim", "policy", 64 << 20));
+	check(tenant_publish("/run/gpushim", "ledger", 64 << 20));
+	device = tenant_context();
+	check_result(cuDeviceTotalMem(&total, device), CUDA_SUCCESS);
+	check(total == UINT64_C(2) << 30);
+}
+
+static void who_is_no_tenant_on_a_node_is_left_alone(void)
+{
+	if (!can_mount() || access("/etc/gpushim/limits.json", F_OK) == 0)
+		return;
+	CU_ASSERT(tenant_passes("is_left_alone_on_a_node", "GPUSHIM_DIR", NULL));
+	CU_ASSERT_STRING_EQUAL(tenant_stderr(), "");
+}
+
 static int choose_device(void)
 {
 	return setenv("SIMGPU_MEMORY", "2GiB", 1) | setenv("SIMGPU_DEVICES", "2", 1);
@@ -649,5 +677,6 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(an_unwritable_page_beats_directory_tenant_and_file),
 		UNIT_TEST(an_unwritable_page_can_be_lowered_by_variables),
 		UNIT_TEST(who_configures_nothing_is_left_alone),
+		UNIT_TEST(who_is_no_tenant_on_a_node_is_left_alone),
 	},
 };

@@ -27,23 +27,20 @@
 
 #include "base/atomic.h"
 
-enum access_kind { LOAD, ADD, SUB, STORE, CAS };
+enum access_kind { LOAD, ADD, SUB, STORE };
 
 /* A step: returns what the word held before. */
 static uint64_t model_step(enum access_kind kind, const void *word, size_t bytes,
-			   uint64_t operand, uint64_t expected);
-static bool model_cas(uint64_t *word, uint64_t *expected, uint64_t value);
+			   uint64_t operand);
 
 #undef gsh_load_relaxed
 #undef gsh_load_seq_cst
 #undef gsh_add_seq_cst
 #undef gsh_sub_seq_cst
-#undef gsh_cas_acq_rel
-#define gsh_load_seq_cst(p) model_step(LOAD, (p), sizeof(*(p)), 0, 0)
+#define gsh_load_seq_cst(p) model_step(LOAD, (p), sizeof(*(p)), 0)
 #define gsh_load_relaxed(p) gsh_load_seq_cst(p)
-#define gsh_add_seq_cst(p, v) (void)model_step(ADD, (p), sizeof(*(p)), (v), 0)
-#define gsh_sub_seq_cst(p, v) (void)model_step(SUB, (p), sizeof(*(p)), (v), 0)
-#define gsh_cas_acq_rel(p, expected, value) model_cas((p), (expected), (value))
+#define gsh_add_seq_cst(p, v) model_step(ADD, (p), sizeof(*(p)), (v))
+#define gsh_sub_seq_cst(p, v) model_step(SUB, (p), sizeof(*(p)), (v))
 
 /* NOLINTNEXTLINE(bugprone-suspicious-include) */
 #include "../../libshim/policy/quota.c"
@@ -97,7 +94,7 @@ struct access {
 	enum access_kind kind;
 	void *word;
 	size_t bytes;
-	uint64_t operand, expected;
+	uint64_t operand;
 };
 
 /* Where a process is, found out by running it. */
@@ -142,7 +139,7 @@ static struct process *running;
 static jmp_buf out_of_values;
 
 static uint64_t model_step(enum access_kind kind, const void *word, size_t bytes,
-			   uint64_t operand, uint64_t expected)
+			   uint64_t operand)
 {
 	struct process *me = running;
 
@@ -150,18 +147,8 @@ static uint64_t model_step(enum access_kind kind, const void *word, size_t bytes
 		me->place.accesses++;
 		return logs[me - world.processes][me->replayed++];
 	}
-	me->next = (struct access){ kind, (void *)(uintptr_t)word, bytes, operand,
-				    expected };
+	me->next = (struct access){ kind, (void *)(uintptr_t)word, bytes, operand };
 	longjmp(out_of_values, 1);
-}
-
-static bool model_cas(uint64_t *word, uint64_t *expected, uint64_t value)
-{
-	uint64_t before = model_step(CAS, word, sizeof(*word), value, *expected);
-	bool done = before == *expected;
-
-	*expected = before;
-	return done;
 }
 
 static void begin(struct process *me, uint32_t op, uint32_t calls)
@@ -222,7 +209,7 @@ static void run_program(struct process *me)
 		}
 		if (op->kind == ARRIVE)
 			model_step(STORE, &world.cells_used, sizeof(world.cells_used),
-				   own + 1, 0);
+				   own + 1);
 	}
 	begin(me, OPS, 0);
 	me->place.finished = true;
@@ -262,11 +249,6 @@ static uint64_t perform(const struct access *access)
 		after = before - access->operand;
 		break;
 	case STORE:
-		after = access->operand;
-		break;
-	case CAS:
-		if (before != access->expected)
-			return before;
 		after = access->operand;
 		break;
 	}

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -389,6 +390,32 @@ static void what_cannot_be_filled_is_not_made(void)
 	CU_ASSERT_EQUAL(count_files("*"), 0);
 }
 
+/* In a child, which SIGXFSZ would kill. */
+static void what_is_larger_than_files_may_be_kills_nobody(void)
+{
+	static const rlim_t limits[] = { 0, 4096, FILE_BYTES - 1 };
+	struct rlimit limit;
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0) {
+		for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+			limit.rlim_cur = limits[i];
+			limit.rlim_max = FILE_BYTES;
+			if (setrlimit(RLIMIT_FSIZE, &limit) != 0 ||
+			    gsh_file_create("file", FILE_BYTES, 0644, fill_ends, "m",
+					    &why) != -EFBIG ||
+			    !is_explained("file") || count_files("*") != 0)
+				_exit(1);
+		}
+		limit.rlim_cur = FILE_BYTES;
+		_exit(setrlimit(RLIMIT_FSIZE, &limit) != 0 ||
+		      gsh_file_create("file", FILE_BYTES, 0644, fill_ends, "m", &why) != 0);
+	}
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_EQUAL(status, 0);
+}
+
 /* In a child with a file system of its own, of 64 KiB. 0: as it should be; 77: cannot try. */
 static int try_small_file_system(void)
 {
@@ -499,6 +526,52 @@ static void who_is_killed_while_he_makes_it_leaves_the_name_free(void)
 	CU_ASSERT(is_complete("file", 'm'));
 }
 
+/* ---- mounts ---- */
+
+/* In a child with mounts of its own. 0: as it should be; 77: cannot try. */
+static int try_mounts(void)
+{
+	if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) != 0 ||
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+		return 77;
+	if (mkdir("source", 0755) != 0 || mkdir("target", 0755) != 0 ||
+	    mkdir("target/below", 0755) != 0 || symlink("target", "link") != 0)
+		return 1;
+	if (gsh_file_is_mount(in_directory("target")))
+		return 2;
+	/* Of the same file system, as well as of another one. */
+	if (mount("source", "target", NULL, MS_BIND, NULL) != 0)
+		return 77;
+	if (!gsh_file_is_mount(in_directory("target")))
+		return 3;
+	if (gsh_file_is_mount(in_directory("link")))
+		return 4;
+	if (mount("none", "target", "tmpfs", 0, NULL) != 0 ||
+	    mkdir("target/inside", 0755) != 0)
+		return 77;
+	if (!gsh_file_is_mount(in_directory("target")))
+		return 5;
+	if (gsh_file_is_mount(in_directory("target/inside")) ||
+	    gsh_file_is_mount(in_directory("missing")))
+		return 6;
+	return 0;
+}
+
+static void a_directory_is_told_from_one_that_is_mounted(void)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(try_mounts());
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+		unit_skip("This user cannot mount anything.");
+		return;
+	}
+	CU_ASSERT_EQUAL(status, 0);
+}
+
 const struct unit_suite unit_suite = {
 	.name = "file",
 	.setup = setup,
@@ -521,8 +594,10 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_file_is_made_complete_with_its_mode_and_real_room),
 		UNIT_TEST(who_comes_second_leaves_the_first_ones_file_alone),
 		UNIT_TEST(what_cannot_be_filled_is_not_made),
+		UNIT_TEST(what_is_larger_than_files_may_be_kills_nobody),
 		UNIT_TEST(a_full_or_read_only_file_system_is_reported_and_nothing_stays),
 		UNIT_TEST(of_many_at_once_one_makes_the_file_and_all_find_it_complete),
 		UNIT_TEST(who_is_killed_while_he_makes_it_leaves_the_name_free),
+		UNIT_TEST(a_directory_is_told_from_one_that_is_mounted),
 	},
 };

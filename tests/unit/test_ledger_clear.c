@@ -136,7 +136,6 @@ static void exported_memory_stays_charged_while_somebody_has_imported(void)
 	CU_ASSERT_EQUAL(ledger.slots[1].state, GPUSHIM_SLOT_ORPHAN);
 	CU_ASSERT_EQUAL(cell->charged, 30 * LEDGER_MIB);
 	CU_ASSERT_EQUAL(cell->kind_bytes[GPUSHIM_KIND_VMM], 30 * LEDGER_MIB);
-	CU_ASSERT_EQUAL(cell->kind_bytes[GPUSHIM_KIND_LINEAR], 0);
 	/* Nobody takes such a slot. */
 	from = peer_start(peer_holds_60_mib, NULL);
 	CU_ASSERT_EQUAL(peer_number(&from), 3);

@@ -43,6 +43,7 @@ static const struct gpushim_ledger_cell *cell(void)
 	return gsh_ledger_cell(&ledger, row, ledger.slot);
 }
 
+/* Of those that are kept: linear memory is what they leave. */
 static uint64_t sum_of_kinds(void)
 {
 	uint64_t sum = 0;
@@ -103,8 +104,6 @@ static void peaks_and_counters_say_what_happened(void)
 	gsh_ledger_denied(&ledger, 301);
 	CU_ASSERT_EQUAL(cell()->peak_bytes, 400);
 	CU_ASSERT_EQUAL(ledger.header->devices[row].peak_bytes, 1000);
-	CU_ASSERT_EQUAL(ledger.own->allocations, 2);
-	CU_ASSERT_EQUAL(ledger.own->frees, 1);
 	CU_ASSERT_EQUAL(ledger.own->denials, 1);
 	CU_ASSERT_EQUAL(ledger.own->denied_bytes, 301);
 	CU_ASSERT_EQUAL(ledger.own->last_denied_bytes, 301);
@@ -274,8 +273,6 @@ static void threads_share_a_slot_without_passing_the_limit(void)
 	CU_ASSERT_EQUAL(cell()->pending, 0);
 	CU_ASSERT_EQUAL(sum_of_kinds(), 0);
 	CU_ASSERT_TRUE(ledger.header->devices[row].peak_bytes <= limit_bytes);
-	CU_ASSERT_EQUAL(ledger.own->allocations, THREADS * TURNS - race.refused);
-	CU_ASSERT_EQUAL(ledger.own->frees, ledger.own->allocations);
 	/* The control: first look, then take. */
 	race = race_of_threads(true);
 	CU_ASSERT_TRUE(race.highest > limit_bytes);

@@ -210,6 +210,7 @@ static void another_writer_is_waited_for_and_then_named(void)
 {
 	int fd;
 
+	CU_ASSERT_EQUAL(publish("train", 2 * GIB), 0);
 	CU_ASSERT_EQUAL(publish("train", GIB), 0);
 	fd = open(policy_path(dir, "policy/.lock"), O_RDONLY | O_CLOEXEC);
 	CU_ASSERT_EQUAL_FATAL(flock(fd, LOCK_EX), 0);

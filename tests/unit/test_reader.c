@@ -118,7 +118,7 @@ static void write_cell(uint32_t device, uint32_t slot, uint64_t charged)
 					    .exported_bytes = 2,
 					    .imports = 3,
 					    .peak_bytes = 4,
-					    .kind_bytes = { charged } };
+					    .kind_bytes = { 0, charged - 2 } };
 
 	write_at(&cell, sizeof(cell), gpushim_ledger_cell_offset(device, slot));
 }
@@ -196,7 +196,8 @@ static void a_snapshot_shows_processes_devices_and_charges(void)
 	CU_ASSERT_EQUAL(snapshot->usages[2].exported_bytes, 2);
 	CU_ASSERT_EQUAL(snapshot->usages[2].imports, 3);
 	CU_ASSERT_EQUAL(snapshot->usages[2].peak_bytes, 4);
-	CU_ASSERT_EQUAL(snapshot->usages[2].kind_bytes[0], 7);
+	CU_ASSERT_EQUAL(snapshot->usages[2].kind_bytes[GPUSHIM_KIND_LINEAR], 2);
+	CU_ASSERT_EQUAL(snapshot->usages[2].kind_bytes[GPUSHIM_KIND_MANAGED], 5);
 }
 
 static void the_dead_are_left_out_and_orphans_are_shown(void)

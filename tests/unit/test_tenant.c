@@ -184,6 +184,35 @@ static uint64_t limit_of_share(uint32_t ppm, uint64_t bytes, uint64_t total_byte
 	return row < 0 ? 0 : tenant.devices[row].limit_bytes;
 }
 
+/* The rows of devices are the tenant's to scribble on; limits are not. */
+static void a_scribbled_ledger_gives_no_device_the_limit_of_another(void)
+{
+	struct gpushim_policy_limits limits;
+	uint64_t claim_of_b;
+	int a, b;
+
+	use_page(64 * MIB);
+	policy_limits(&limits, "train", 64 * MIB);
+	limits.device_count = 1;
+	memcpy(limits.devices[0].uuid, gpu_a, 16);
+	limits.devices[0].memory_bytes = 8 * GIB;
+	limits.devices[0].limit_permille = 1000;
+	policy_change(config.page_path, &limits);
+	CU_ASSERT_EQUAL_FATAL(open_tenant(), 0);
+	b = gsh_tenant_device(&tenant, gpu_b, 16 * GIB, 1);
+	CU_ASSERT_FATAL(b >= 0);
+	claim_of_b = shown(b)->claim;
+	memset(shown(b), 0, sizeof(*shown(b)));
+
+	CU_ASSERT_EQUAL_FATAL(open_tenant(), 0);
+	a = gsh_tenant_device(&tenant, gpu_a, 16 * GIB, 0);
+	CU_ASSERT_FATAL(a >= 0);
+	shown(a)->claim = claim_of_b;
+	CU_ASSERT_EQUAL(gsh_tenant_device(&tenant, gpu_b, 16 * GIB, 1), -EPROTO);
+	CU_ASSERT_EQUAL(gsh_tenant_device(&tenant, gpu_a, 16 * GIB, 0), a);
+	CU_ASSERT_EQUAL(tenant.devices[a].limit_bytes, 8 * GIB);
+}
+
 static void a_share_is_exact_and_the_smaller_of_share_and_bytes_holds(void)
 {
 	use_page(GIB);
@@ -633,6 +662,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(without_any_limit_everything_is_granted),
 		UNIT_TEST(the_page_limits_to_the_byte),
 		UNIT_TEST(a_device_has_its_own_row_and_others_share_one_form),
+		UNIT_TEST(a_scribbled_ledger_gives_no_device_the_limit_of_another),
 		UNIT_TEST(a_share_is_exact_and_the_smaller_of_share_and_bytes_holds),
 		UNIT_TEST(a_share_of_a_device_agrees_with_128_bits),
 		UNIT_TEST(limits_json_limits_where_there_is_no_page),
