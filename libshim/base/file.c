@@ -355,9 +355,9 @@ static int allocate(int fd, uint64_t bytes)
  */
 static int open_temporary(const struct walk *walk, char temporary[NAME_BYTES + 64])
 {
-	int fd = kernel(SYS_faccessat, AT_FDCWD, (long)"/proc/self/fd", X_OK, 0, 0) < 0 ?
-			 -ENOENT :
-			 open_at(walk->directory, ".", O_RDWR | O_TMPFILE);
+	int fd = kernel(SYS_faccessat, AT_FDCWD, (long)"/proc/self/fd", X_OK, 0, 0) < 0
+			 ? -ENOENT
+			 : open_at(walk->directory, ".", O_RDWR | O_TMPFILE);
 
 	temporary[0] = '\0';
 	if (fd >= 0)

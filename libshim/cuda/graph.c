@@ -29,7 +29,7 @@ static bool read_reserved(const struct gsh_graph_device *device, uint64_t *reser
 
 	if (!gsh_driver.call_cuDeviceGetGraphMemAttribute ||
 	    gsh_driver.call_cuDeviceGetGraphMemAttribute(
-		    gsh_load_relaxed(&device->ordinal) - 1,
+		    gsh_load_acquire(&device->ordinal) - 1,
 		    CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT, &value) != CUDA_SUCCESS)
 		return false;
 	*reserved = value;
@@ -95,9 +95,12 @@ CUresult gsh_graph_needs(CUgraph graph, struct gsh_graph_needs *needs)
 		exec->row = row;
 		exec->next = needs->prepared;
 		needs->prepared = exec;
+		if (gsh_load_relaxed(&graphs->devices[row].ordinal) != 0)
+			continue;
 		graphs->devices[row].growth.row = row;
 		graphs->devices[row].growth.kind = GPUSHIM_KIND_GRAPH;
-		gsh_store_relaxed(&graphs->devices[row].ordinal,
+		/* Pairs with the loads of those who do not hold the lock. */
+		gsh_store_release(&graphs->devices[row].ordinal,
 				  needs->rows[row].ordinal + 1);
 	}
 	if (res != CUDA_SUCCESS)
@@ -336,7 +339,7 @@ CUresult gsh_graph_trim(int ordinal, int row)
 	struct gsh_graphs *graphs = graphs_if_any();
 	CUresult res;
 
-	if (!graphs || row < 0 || gsh_load_relaxed(&graphs->devices[row].ordinal) == 0)
+	if (!graphs || row < 0 || gsh_load_acquire(&graphs->devices[row].ordinal) == 0)
 		return gsh_driver.cuDeviceGraphMemTrim(ordinal);
 	trim(&graphs->devices[row], ordinal, &res);
 	return res;
@@ -345,13 +348,19 @@ CUresult gsh_graph_trim(int ordinal, int row)
 uint64_t gsh_graphs_trim(int row)
 {
 	struct gsh_graphs *graphs = graphs_if_any();
+	uint64_t charged;
 	int32_t ordinal;
 	CUresult res;
 
 	if (!graphs || !gsh_driver.cuDeviceGraphMemTrim)
 		return 0;
-	ordinal = gsh_load_relaxed(&graphs->devices[row].ordinal) - 1;
-	if (ordinal < 0 || gsh_load_relaxed(&graphs->devices[row].growth.charged) == 0)
+	ordinal = gsh_load_acquire(&graphs->devices[row].ordinal) - 1;
+	if (ordinal < 0)
+		return 0;
+	gsh_lock(&graphs->devices[row].growth.lock);
+	charged = graphs->devices[row].growth.charged;
+	gsh_unlock(&graphs->devices[row].growth.lock);
+	if (charged == 0)
 		return 0;
 	gsh_add_relaxed(&gsh_process->tenant.ledger.own->trims, 1);
 	return trim(&graphs->devices[row], ordinal, &res);

@@ -118,7 +118,7 @@ void gsh_pool_made(struct gsh_pool *pool, uint64_t handle, int row, bool importe
 	pool->granule_bytes = GRANULE_BYTES;
 	/* Near its largest size a pool grows by less than its granule. */
 	pool->learns = max_bytes == 0;
-	pool->tight = false;
+	gsh_store_relaxed(&pool->tight, 0);
 	pool->outstanding = 0;
 	pool->space = (struct gsh_space){ 0 };
 	pool->state = GSH_POOL_ALIVE;

@@ -46,9 +46,11 @@ struct gsh_pool {
 	bool imported;
 	bool learns; /* the granule */
 	bool dirty;  /* something was freed: a synchronisation may release memory */
-	bool tight;  /* the last growth did not fit into the quota */
 	uint64_t granule_bytes;
 	uint64_t outstanding; /* allocations */
+	/* Atomic; the last growth did not fit into the quota. Not beside what the lock
+	 * guards, which is read in whole words. */
+	uint64_t tight;
 	struct gsh_space space;
 };
 

@@ -10,7 +10,10 @@
 #include "cuda/share.h"
 
 enum {
-	PATIENCE_NS = 20000000, /* how long calls of others are waited for, and frees */
+	/* How long others are waited for: calls are short, however late their threads run;
+	 * frees wait for their streams, and have not happened until then. */
+	CALLS_NS = 200000000,
+	FREES_NS = 2000000,
 	REST_NS = 20000,
 	CALLS_MAX = 1000,
 };
@@ -43,9 +46,9 @@ static bool wait_for_others(struct gsh_room *room, int row)
 	if (room->since_ns == 0)
 		room->since_ns = now_ns;
 	waited_ns = now_ns - room->since_ns;
-	if (waited_ns >= PATIENCE_NS)
+	if (waited_ns >= CALLS_NS)
 		return false;
-	if (!activity.calls && !activity.frees)
+	if (!activity.calls && !(activity.frees && waited_ns < FREES_NS))
 		return changed;
 	gsh_clock_sleep_ns(REST_NS);
 	return true;

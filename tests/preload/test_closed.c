@@ -540,25 +540,48 @@ TENANT_BODY(is_refused_in_a_container_with_a_ledger_alone)
 	be_refused();
 }
 
-static void a_page_that_is_not_there_yet_is_not_escaped_by_variables(void)
-{
-	static const char *const attempts[] = {
-		"GPUSHIM_DIR", /* none at all */
-		"GPUSHIM_MEMORY=1TiB",
-		"GPUSHIM_MEMORY=lots",
-		"CUDA_DEVICE_MEMORY_LIMIT=999g",
-		"NVIDIA_GPU_MEMORY_LIMIT=999999",
-		"GPUSHIM_TENANT=own",
-		"GPUSHIM_TENANT=../own",
-		"GPUSHIM_CONTEXT_MEMORY=1",
-		"GPUSHIM_COMPUTE=100",
-		"GPUSHIM_VIEW=device",
-	};
+/* Each way in which somebody might hope to get around it. */
+static const char *const attempts[] = {
+	"GPUSHIM_DIR", /* no variable at all */
+	"GPUSHIM_DIR=relative",
+	"GPUSHIM_MEMORY=1TiB",
+	"GPUSHIM_MEMORY=100%",
+	"GPUSHIM_MEMORY=lots",
+	"GPUSHIM_CONTEXT_MEMORY=1",
+	"GPUSHIM_COMPUTE=100",
+	"GPUSHIM_VIEW=device",
+	"GPUSHIM_TENANT=own",
+	"GPUSHIM_TENANT=../own",
+	"GPUSHIM_LIMITS=/nowhere/limits.json",
+	"GPUSHIM_WAIT_MS=never",
+	"GPUSHIM_DEEPBIND=keep",
+	"CUDA_DEVICE_MEMORY_LIMIT=999g",
+	"CUDA_DEVICE_MEMORY_LIMIT_0=999g",
+	"CUDA_DEVICE_MEMORY_LIMIT_99=1g",
+	"CUDA_DEVICE_MEMORY_SHARED_CACHE=/tmp/own.cache",
+	"NVIDIA_GPU_MEMORY_LIMIT=999999",
+};
 
+enum { ATTEMPTS = sizeof(attempts) / sizeof(attempts[0]) };
+
+static void an_unwritable_page_is_not_escaped_by_any_variable(void)
+{
 	if (!can_mount())
 		return;
 	CU_ASSERT(tenant_publish(tenant_dir(), "own", 64 * MIB));
-	for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
+	for (size_t i = 0; i < ATTEMPTS; i++) {
+		CU_ASSERT(tenant_passes("is_refused_in_a_container", attempts[i],
+					"GPUSHIM_ON_ERROR=allow", NULL));
+		says("gpushim: CUDA is refused: ");
+	}
+}
+
+static void a_page_that_is_not_there_yet_is_not_escaped_by_any_variable(void)
+{
+	if (!can_mount())
+		return;
+	CU_ASSERT(tenant_publish(tenant_dir(), "own", 64 * MIB));
+	for (size_t i = 0; i < ATTEMPTS; i++) {
 		CU_ASSERT(tenant_passes("is_refused_in_a_container_without_a_page",
 					attempts[i], "GPUSHIM_ON_ERROR=allow", NULL));
 		says("gpushim: CUDA is refused: ");
@@ -746,7 +769,8 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(who_allows_errors_is_not_limited_and_told_so),
 		UNIT_TEST(an_unwritable_page_is_not_escaped_by_allowing_errors),
 		UNIT_TEST(an_unwritable_page_is_not_escaped_by_using_up_descriptors),
-		UNIT_TEST(a_page_that_is_not_there_yet_is_not_escaped_by_variables),
+		UNIT_TEST(an_unwritable_page_is_not_escaped_by_any_variable),
+		UNIT_TEST(a_page_that_is_not_there_yet_is_not_escaped_by_any_variable),
 		UNIT_TEST(a_container_waits_for_its_page),
 		UNIT_TEST(a_variable_that_is_not_understood_makes_no_directory),
 		UNIT_TEST(it_is_said_once_by_all_threads),

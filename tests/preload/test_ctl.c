@@ -11,9 +11,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cjson/cJSON.h>
 
+#include "common_publish.h"
 #include "common_tenant.h"
 
 #define MIB ((size_t)1 << 20)
@@ -242,6 +244,28 @@ static void who_is_not_listed_any_more_is_closed(void)
 	CU_ASSERT(tenant_passes("is_closed", "GPUSHIM_TENANT=t", NULL));
 	CU_ASSERT_EQUAL(ctl("show t"), 0);
 	CU_ASSERT(said("closed: tenant 't' is not listed"));
+}
+
+static void what_gpushim_run_has_started_is_left_alone(void)
+{
+	pid_t running;
+
+	CU_ASSERT(tenant_publish(tenant_dir(), "run-4242", 64 * MIB));
+	CU_ASSERT(tenant_publish(tenant_dir(), "run-4242-1", 64 * MIB));
+	CU_ASSERT(tenant_publish(tenant_dir(), "run-fast", 64 * MIB));
+	running = tenant_start("under_changing_limits", "GPUSHIM_TENANT=run-4242", NULL);
+	CU_ASSERT_FATAL(tenant_met(running));
+	CU_ASSERT(applies("\"u\": {}"));
+	CU_ASSERT(said("run-4242: left alone, as gpushim-run has started it\n"));
+	CU_ASSERT(said("run-4242-1: left alone"));
+	CU_ASSERT(said("run-fast: closed: "));
+	CU_ASSERT(said("1 published, 1 closed, 0 failed, 2 left alone\n"));
+	CU_ASSERT(tenant_passes("has_64_mebibytes", "GPUSHIM_TENANT=run-4242-1", NULL));
+	/* By its name it can be listed like any other. */
+	CU_ASSERT(applies("\"run-4242\": {\"memory\": \"16MiB\"}"));
+	tenant_go(running);
+	CU_ASSERT_FATAL(tenant_met(running));
+	tenant_discard(running);
 }
 
 /* ---- set ---- */
@@ -502,6 +526,20 @@ static void the_doctor_says_to_what_programs_are_held(void)
 	CU_ASSERT(said("dlmopen(3)"));
 }
 
+static void the_doctor_takes_a_relative_directory(void)
+{
+	const char *dir = tenant_dir(), *name = strrchr(dir, '/') + 1;
+	char *before = getcwd(NULL, 0), above[512];
+
+	snprintf(above, sizeof(above), "%.*s", (int)(name - dir), dir);
+	CU_ASSERT(tenant_publish(dir, "default", 64 * MIB));
+	CU_ASSERT_EQUAL_FATAL(chdir(above), 0);
+	CU_ASSERT_EQUAL(ctl("doctor --dir %s", name), 0);
+	CU_ASSERT(said("limit      " UUID ": 64 MiB, by policy\n"));
+	CU_ASSERT_EQUAL(chdir(before), 0);
+	free(before);
+}
+
 static void the_doctor_names_what_is_not_hooked(void)
 {
 	CU_ASSERT_EQUAL(ctl("doctor --skipped"), 0);
@@ -537,6 +575,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(tenants_that_are_there_get_the_template),
 		UNIT_TEST(who_does_not_fit_by_the_template_is_closed),
 		UNIT_TEST(who_is_not_listed_any_more_is_closed),
+		UNIT_TEST(what_gpushim_run_has_started_is_left_alone),
 		UNIT_TEST(a_running_program_obeys_a_change_at_once),
 		UNIT_TEST(a_change_lasts_until_the_next_apply),
 		UNIT_TEST(a_change_may_be_for_one_device),
@@ -549,6 +588,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_file_is_checked_against_the_devices_of_the_machine),
 		UNIT_TEST(without_nvml_it_says_what_was_not_checked),
 		UNIT_TEST(the_doctor_says_to_what_programs_are_held),
+		UNIT_TEST(the_doctor_takes_a_relative_directory),
 		UNIT_TEST(the_doctor_names_what_is_not_hooked),
 		UNIT_TEST(wrong_usage_has_a_status_of_its_own),
 	},

@@ -479,6 +479,34 @@ static void what_a_program_left_running_is_not_swept(void)
 	CU_ASSERT_STRING_EQUAL(output, "");
 }
 
+/* Its variables are more than is read of anybody: the tenant's name is the last. */
+static void who_has_a_large_environment_is_not_swept(void)
+{
+	struct run run;
+	char line[128];
+	char *large = malloc(100001);
+	siginfo_t info;
+
+	CU_ASSERT_FATAL(large != NULL);
+	memset(large, 'x', 100000);
+	large[100000] = '\0';
+	setenv("LARGE_1", large, 1);
+	setenv("LARGE_2", large, 1);
+	setenv("LARGE_3", large, 1);
+	free(large);
+	run = start_run("", "--dir", tenant_dir(), "-m", "64MiB", "sh", "-c",
+			"exec 3<&0; (read nothing <&3; true) & echo $GPUSHIM_TENANT",
+			NULL);
+	unsetenv("LARGE_1");
+	unsetenv("LARGE_2");
+	unsetenv("LARGE_3");
+	CU_ASSERT(first_line(&run, line, sizeof(line)));
+	CU_ASSERT(waitid(P_PID, (id_t)run.pid, &info, WEXITED) == 0);
+	CU_ASSERT_EQUAL(RUN("--dir", tenant_dir(), "true"), 0);
+	CU_ASSERT(has("policy", line));
+	end_run(&run);
+}
+
 static void tenants_with_names_are_not_swept(void)
 {
 	CU_ASSERT_EQUAL(
@@ -559,6 +587,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_run_that_has_ended_is_swept_by_the_next),
 		UNIT_TEST(a_run_under_way_is_not_swept),
 		UNIT_TEST(what_a_program_left_running_is_not_swept),
+		UNIT_TEST(who_has_a_large_environment_is_not_swept),
 		UNIT_TEST(tenants_with_names_are_not_swept),
 		UNIT_TEST(an_installed_tool_finds_its_library),
 	},

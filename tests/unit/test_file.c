@@ -410,7 +410,8 @@ static void what_is_larger_than_files_may_be_kills_nobody(void)
 		}
 		limit.rlim_cur = FILE_BYTES;
 		_exit(setrlimit(RLIMIT_FSIZE, &limit) != 0 ||
-		      gsh_file_create("file", FILE_BYTES, 0644, fill_ends, "m", &why) != 0);
+		      gsh_file_create("file", FILE_BYTES, 0644, fill_ends, "m", &why) !=
+			      0);
 	}
 	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
 	CU_ASSERT_EQUAL(status, 0);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -44,6 +45,20 @@ int gsh_publish_dir(char *dir, size_t bytes, struct gsh_reason *why)
 	if ((size_t)count >= bytes)
 		return -ENAMETOOLONG;
 	return gsh_file_private_directory(dir, why);
+}
+
+bool gsh_publish_is_run(const char *tenant, long *pid)
+{
+	static const char digits[] = "0123456789";
+	const char *number = tenant + 4, *end;
+
+	if (strncmp(tenant, "run-", 4) != 0 || !*number ||
+	    strlen(tenant) >= GPUSHIM_NAME_BYTES)
+		return false;
+	*pid = strtol(number, NULL, 10);
+	end = number + strspn(number, digits);
+	return end > number &&
+	       (!*end || (*end == '-' && end[1] && !end[1 + strspn(end + 1, digits)]));
 }
 
 /* ---- where things lie ---- */
@@ -156,9 +171,10 @@ static int lock_writers(const char *path, struct gsh_reason *why)
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			result = refuse(why, path, -errno, "cannot be locked");
 		else if (gsh_clock_now_ns() >= end_ns)
-			result = refuse(why, path, -EBUSY,
-					"is held by another program that writes limits: try "
-					"again");
+			result = refuse(
+				why, path, -EBUSY,
+				"is held by another program that writes limits: try "
+				"again");
 		else
 			gsh_clock_sleep_ns(LOCK_POLL_NS);
 	}

@@ -7,6 +7,9 @@
 #ifndef GSH_TOOLS_PUBLISH_H
 #define GSH_TOOLS_PUBLISH_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "base/text.h"
 #include "gpushim/policy.h"
 
@@ -34,5 +37,8 @@ int gsh_publish(const char *dir, const struct gpushim_policy_limits *limits,
 /* The limits in force. 0 or -errno with a reason; -ENOENT: no page. */
 int gsh_published(const char *dir, const char *tenant,
 		  struct gpushim_policy_limits *limits, struct gsh_reason *why);
+
+/* Whether gpushim-run gives such names to tenants of its own: run-PID, run-PID-N. */
+bool gsh_publish_is_run(const char *tenant, long *pid);
 
 #endif

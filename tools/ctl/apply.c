@@ -3,7 +3,8 @@
  *
  * A file that is refused changes nothing. Who is listed gets what is written. Tenants that
  * are there already and not listed get the template's limits while they fit, those first
- * that are open now; others are closed, with the reason.
+ * that are open now; others are closed, with the reason. What gpushim-run has started under
+ * limits of its own is left alone: whoever could start it could start it without limits.
  */
 #include "ctl/ctl.h"
 
@@ -23,7 +24,7 @@ struct apply {
 	struct gsh_reason no_devices; /* why none are known */
 	const char **templated;	      /* names that have their place by the template */
 	size_t templated_count;
-	unsigned published, closed, failed;
+	unsigned published, closed, failed, left;
 };
 
 static void publish(struct apply *apply, const struct gpushim_policy_limits *limits,
@@ -66,6 +67,20 @@ static bool is_listed(const struct gsh_limits_file *file, const char *tenant)
 		if (strcmp(name, tenant) == 0)
 			return true;
 	return false;
+}
+
+static bool is_left_alone(struct apply *apply, const char *tenant)
+{
+	struct gpushim_policy_limits limits;
+	struct gsh_reason why;
+	long pid;
+
+	if (!gsh_publish_is_run(tenant, &pid) ||
+	    gsh_published(apply->dir, tenant, &limits, &why) < 0)
+		return false;
+	printf("%s: left alone, as gpushim-run has started it\n", tenant);
+	apply->left++;
+	return true;
 }
 
 static bool is_open(const struct apply *apply, const char *tenant)
@@ -133,7 +148,8 @@ static void publish_all(struct apply *apply)
 		for (int turn = 0; turn < 2; turn++)
 			for (size_t i = 0; i < there.count; i++)
 				if (open[i] == !turn &&
-				    !is_listed(apply->file, there.names[i]))
+				    !is_listed(apply->file, there.names[i]) &&
+				    !is_left_alone(apply, there.names[i]))
 					publish_unlisted(apply, there.names[i]);
 	} else {
 		ctl_fail("There is no memory to apply it.");
@@ -163,8 +179,11 @@ static int apply_file(struct apply *apply)
 		printf("Whether the quotas fit was not checked: %s.\n",
 		       apply->no_devices.text[0] ? apply->no_devices.text
 						 : "this machine has no GPU");
-	printf("%s: %u published, %u closed, %u failed\n", apply->dir, apply->published,
+	printf("%s: %u published, %u closed, %u failed", apply->dir, apply->published,
 	       apply->closed, apply->failed);
+	if (apply->left > 0)
+		printf(", %u left alone", apply->left);
+	putchar('\n');
 	return apply->failed ? EXIT_REFUSED : EXIT_OK;
 }
 

@@ -312,6 +312,22 @@ static int examine(void)
 	return good ? EXIT_OK : EXIT_REFUSED;
 }
 
+/* For the program that is started, as gpushim-run does: the library takes no relative one. */
+static int set_dir(const char *given)
+{
+	char here[PATH_MAX], dir[2 * PATH_MAX];
+
+	if (given[0] == '/' || !*given)
+		snprintf(dir, sizeof(dir), "%s", given);
+	else if (getcwd(here, sizeof(here)))
+		snprintf(dir, sizeof(dir), "%s/%s", here, given);
+	else
+		return ctl_fail("The current directory has no name: %s.",
+				strerror(errno));
+	return setenv("GPUSHIM_DIR", dir, 1) < 0 ? ctl_fail("There is no memory.")
+						 : EXIT_OK;
+}
+
 int ctl_doctor(int argc, char **argv)
 {
 	static const struct option options[] = { { "skipped", no_argument, NULL, 's' },
@@ -328,8 +344,8 @@ int ctl_doctor(int argc, char **argv)
 		case 'c':
 			return ctl_doctor_child();
 		case 'd':
-			if (setenv("GPUSHIM_DIR", optarg, 1) < 0)
-				return ctl_fail("There is no memory.");
+			if (set_dir(optarg) != EXIT_OK)
+				return EXIT_REFUSED;
 			break;
 		default:
 			return ctl_misused(argv[0],

@@ -154,9 +154,12 @@ static void add_device(struct ctl_table *table, const struct gpushim_snapshot *s
 {
 	const struct gpushim_device *device = &snapshot->devices[index];
 	uint64_t quota = quota_of(snapshot, device);
-	uint64_t used = device->charged_bytes + device->overhead_bytes;
+	uint64_t used;
 	char source[GPUSHIM_REASON_BYTES + 32];
 
+	/* The figures are the tenant's to falsify. */
+	if (__builtin_add_overflow(device->charged_bytes, device->overhead_bytes, &used))
+		used = UINT64_MAX - 1;
 	/* Processes count their denials, not devices: said once. */
 	snprintf(source, sizeof(source), "%s%s", source_of(snapshot, device),
 		 used > quota ? " (over the quota)" : "");

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/publish.h"
 #include "ledger/ledger.h"
 
 enum { TENANTS_MAX = 256, ENVIRONMENT_MAX = 256 * 1024 };
@@ -28,19 +29,6 @@ struct sweep {
 	size_t count;
 	char environment[ENVIRONMENT_MAX];
 };
-
-/* run-PID or run-PID-N. */
-static bool is_ours(const char *name, long *pid)
-{
-	char *end;
-
-	if (strncmp(name, "run-", 4) != 0 || !isdigit((unsigned char)name[4]) ||
-	    strlen(name) >= GPUSHIM_NAME_BYTES)
-		return false;
-	*pid = strtol(name + 4, &end, 10);
-	return !*end ||
-	       (*end == '-' && end[1] && end[1 + strspn(end + 1, "0123456789")] == 0);
-}
 
 static bool is_held(int dir, const char *tenant)
 {
@@ -71,7 +59,8 @@ static void find_candidates(struct sweep *sweep)
 		return;
 	}
 	while (sweep->count < TENANTS_MAX && (entry = readdir(dir))) {
-		if (!is_ours(entry->d_name, &pid) || is_held(sweep->dir, entry->d_name))
+		if (!gsh_publish_is_run(entry->d_name, &pid) ||
+		    is_held(sweep->dir, entry->d_name))
 			continue;
 		/* The tool itself, before it has become the program. */
 		if (pid != getpid() && (kill((pid_t)pid, 0) == 0 || errno != ESRCH))
@@ -99,6 +88,9 @@ static void keep_of(struct sweep *sweep, const char *pid)
 	close(fd);
 	if (bytes <= 0)
 		return;
+	/* There is more of it: it may be anybody's. */
+	if (bytes == sizeof(sweep->environment) - 1)
+		sweep->count = 0;
 	sweep->environment[bytes] = '\0';
 	for (char *p = sweep->environment; p < sweep->environment + bytes;
 	     p += strlen(p) + 1) {
