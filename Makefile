@@ -107,6 +107,8 @@ STRESS   := $(call programs,tests/stress,$(BUILD)/tests/stress)
 BENCH    := $(call programs,tests/bench,$(BUILD)/bench)
 FUZZ     := $(call programs,tests/fuzz,$(BUILD)/fuzz)
 ABI      := $(sort $(wildcard tests/abi/*.sh))
+# The same harnesses for a second each, without a fuzzer.
+FUZZ_SHORT := $(FUZZ:$(BUILD)/fuzz/%=$(BUILD)/tests/fuzz/%)
 CLIENTS  := $(sort $(wildcard tests/clients/*.sh))
 
 # A library is built once it has sources.
@@ -144,7 +146,7 @@ lib: $(LIBSHIM) $(LIBLIMITS) $(LIBREADER)
 sim: $(SIMGPUD) $(LIBCUDA) $(LIBNVML) $(LIBSIMGPU)
 tools: $(SIMTOOL) $(TOOL_BINS)
 examples: $(EXAMPLES)
-tests: $(UNIT) $(SIMTESTS) $(PRELOAD) $(PRELOAD_PARTS) $(STRESS) $(PROBE)
+tests: $(UNIT) $(SIMTESTS) $(PRELOAD) $(PRELOAD_PARTS) $(FUZZ_SHORT) $(STRESS) $(PROBE)
 probe: $(PROBE)
 benches: $(BENCH)
 
@@ -159,7 +161,7 @@ test:
 
 test-run:
 	@BUILD='$(abspath $(BUILD))' TIMEOUT='$(TIMEOUT)' tests/run.sh $(UNIT) $(SIMTESTS) \
-		$(PRELOAD) $(ABI) $(STRESS) $(CLIENTS)
+		$(PRELOAD) $(ABI) $(FUZZ_SHORT) $(STRESS) $(CLIENTS)
 
 # GPU=sim runs it against the simulated GPU, as a check of itself. DATE=YYYY-MM-DD.
 GPU ?= real
@@ -416,6 +418,12 @@ $(BUILD)/tests/gpu/probe_count.so: $(call objects,tests/gpu/probe/count)
 	$(link)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -shared -o $@ $^ $(LIBS)
+
+$(FUZZ_SHORT): $(BUILD)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o \
+		$(call objects,tests/fuzz/short) $(call shared,tests/fuzz) \
+		$(OBJ)/tests/unit/common_server.o $(LIBSIMDEVICE) $(LIBSIMDRIVER) $(LIBTOOLS) \
+		$(LIBCORE)
+	$(call program,-lcjson -lm)
 
 $(FUZZ): $(BUILD)/fuzz/%: $(OBJ)/tests/fuzz/%.o $(call shared,tests/fuzz) \
 		$(OBJ)/tests/unit/common_server.o $(LIBSIMDEVICE) $(LIBSIMDRIVER) $(LIBTOOLS) \

@@ -55,11 +55,11 @@ frames=500
 greedy_quota=1024 chunk=64 # MiB
 if [ "$gpu" = sim ]; then
 	need_numba
-	greedy=("$python" "$here/numba_greedy.py" $chunk)
+	greedy=("$python" "$here/numba_greedy.py" "$chunk")
 	title='one simulated GPU; the programs are those of Debian, unmodified'
 	keep_device
 else
-	greedy=("$BUILD/examples/greedy" --chunk ${chunk}MiB)
+	greedy=("$BUILD/examples/greedy" --chunk "${chunk}MiB")
 	title='a real GPU'
 fi
 
@@ -104,8 +104,8 @@ video_pid=$!
 kill_at_exit $video_pid
 exec {video_in}>video.in
 
-read -r -t 60 -u "$greedy_out" line && [[ $line == ready* ]] ||
-	fail "The greedy program did not get as far as a refusal: $line"
+line=$(line_of "$greedy_out")
+[[ $line == ready* ]] || fail "The greedy program did not get as far as a refusal: $line"
 # All frames go in, and the neighbour stays to be looked at as long as its input stays open.
 cat frames.raw >&"$video_in"
 agree --dir "$dir" busy || exit 1
@@ -121,14 +121,14 @@ fi
 exec {video_in}>&-
 wait $video_pid || fail "ffmpeg, as a tenant, ended with exit status $?."
 exec {greedy_in}>&-
-read -r -t 60 -u "$greedy_out" line && [[ $line == right* ]] ||
-	fail "${line:-The greedy program ended without a word.}"
+line=$(line_of "$greedy_out")
+[[ $line == right* ]] || fail "${line:-The greedy program ended without a word.}"
 wait $greedy_pid || fail "The greedy program ended with exit status $?."
 
 say 'The promises:' ''
 cmp -s alone beside ||
 	fail "The neighbour's frames are not what they are alone: $(diff alone beside | head -n 5)"
-agree --dir "$dir" --words "$line" done
+agree --dir "$dir" --words "$line" "done"
 ok "video: $(grep -vc '^#' beside) frames, every MD5 sum as without gpushim and without a neighbour" \
 	"greedy: ${line#right: }; every block it holds kept its contents"
 say '' 'Every promise was kept.'

@@ -83,6 +83,7 @@ start_tenant() {
 	kill_at_exit "$tenant_pid"
 	read -r -t 60 -u "$tenant_out" line && [[ $line == ready* ]] ||
 		fail "The Python program did not get ready: $line"
+	# shellcheck disable=SC2034 # for who sources this
 	tenant_ready=$line
 }
 
@@ -92,6 +93,13 @@ end_tenant() {
 	exec {tenant_in}>&-
 	read -r -t 60 -u "$tenant_out" tenant_words && [[ $tenant_words == right* ]] ||
 		fail "${tenant_words:-The Python program ended without a word.}"
+}
+
+# line_of DESCRIPTOR: the next line, empty if none comes within a minute.
+line_of() {
+	local line=
+	read -r -t 60 -u "$1" line
+	printf '%s' "$line"
 }
 
 # under LIMIT COMMAND...: as a tenant of its own with that memory quota, under the shim.

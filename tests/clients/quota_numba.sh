@@ -24,11 +24,13 @@ greedy_pid=$!
 kill_at_exit $greedy_pid
 exec {greedy_in}>"$TMPDIR/greedy"
 unset LD_PRELOAD
-read -r -t 60 -u "$greedy_out" line && [ "$line" = "ready $((288 << 20))" ] ||
+line=$(line_of "$greedy_out")
+[ "$line" = "ready $((288 << 20))" ] ||
 	fail "The greedy program holds other than nine blocks of ten: $line"
 
 exec {greedy_in}>&-
-read -r -t 60 -u "$greedy_out" line && [[ $line == right* ]] || fail "$line"
+line=$(line_of "$greedy_out")
+[[ $line == right* ]] || fail "${line:-The greedy program ended without a word.}"
 echo "greedy: ${line#right: }"
 end_tenant
 echo "quiet: ${tenant_words#right: }"

@@ -14,15 +14,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define UNTOUCHED UINT64_C(0x5a5a5a5a5a5a5a5a)
 
+/* An extension of both compilers. */
+__extension__ typedef unsigned __int128 uint128;
+
 static void require(int condition)
 {
 	if (!condition)
 		abort();
 }
 
-static unsigned __int128 power(uint64_t base, unsigned exponent)
+static uint128 power(uint64_t base, unsigned exponent)
 {
-	unsigned __int128 product = 1;
+	uint128 product = 1;
 
 	while (exponent-- > 0)
 		product *= base;
@@ -33,7 +36,7 @@ static unsigned __int128 power(uint64_t base, unsigned exponent)
 static uint64_t bytes_of(const char *text)
 {
 	static const char letters[] = "BKMGT";
-	unsigned __int128 number = 0;
+	uint128 number = 0;
 	unsigned digits = 0, fraction = 0, exponent;
 	const char *unit = text;
 

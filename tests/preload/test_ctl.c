@@ -452,6 +452,22 @@ static void nobody_there_is_no_error(void)
 }
 
 /* A directory that a tenant may write can hold anything. */
+static void a_page_that_is_damaged_is_named(void)
+{
+	char path[512];
+
+	CU_ASSERT(applies("\"t\": {\"memory\": \"64MiB\"}, \"u\": {}"));
+	CU_ASSERT_EQUAL(ctl("show"), 0);
+	snprintf(path, sizeof(path), "%s/policy/t/policy", tenant_dir());
+	CU_ASSERT_EQUAL(truncate(path, 100), 0);
+	CU_ASSERT_EQUAL(ctl("show"), 1);
+	CU_ASSERT(said("gpushim-ctl: Tenant t: policy page "));
+	CU_ASSERT(said("is truncated"));
+	CU_ASSERT(said("\nu "));
+	CU_ASSERT_EQUAL(ctl("show t"), 1);
+	CU_ASSERT_EQUAL(ctl("show u"), 0);
+}
+
 static void a_ledger_that_is_none_spoils_no_other(void)
 {
 	char path[512];
@@ -584,6 +600,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(what_is_shown_is_what_the_device_says),
 		UNIT_TEST(limits_of_variables_are_shown_as_such),
 		UNIT_TEST(nobody_there_is_no_error),
+		UNIT_TEST(a_page_that_is_damaged_is_named),
 		UNIT_TEST(a_ledger_that_is_none_spoils_no_other),
 		UNIT_TEST(a_file_is_checked_against_the_devices_of_the_machine),
 		UNIT_TEST(without_nvml_it_says_what_was_not_checked),

@@ -588,10 +588,10 @@ TENANT_BODY(eight_threads_race)
 		pthread_join(racers[i].thread, NULL);
 		granted += racers[i].granted;
 	}
-	check(granted > ROUNDS / 8);
 	check_result(cuCtxSynchronize(), CUDA_SUCCESS);
-	if (getenv("SIBLINGS")) /* who have their share of the quota */
+	if (getenv("SIBLINGS")) /* who may have all of the quota meanwhile */
 		return;
+	check(granted > ROUNDS / 2);
 	/* Everything is free, and all of the quota can be had again. */
 	check_result(cuMemAlloc(&p, 160 * MIB), CUDA_SUCCESS);
 	check(truth_requested() == 160 * MIB);

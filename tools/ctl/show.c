@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/publish.h"
 #include "gpushim/reader.h"
 
 struct shown {
@@ -44,6 +45,21 @@ static int read_tenant(const char *dir, const char *tenant, struct shown *shown)
 	return result;
 }
 
+/* A page that is there and says nothing: the tenant's programs cannot start. */
+static int say_damaged(const char *dir, const struct gpushim_snapshot *snapshot)
+{
+	struct gpushim_policy_limits limits;
+	struct gsh_reason why;
+	int result;
+
+	if (snapshot->has_policy)
+		return EXIT_OK;
+	result = gsh_published(dir, snapshot->tenant, &limits, &why);
+	return result == 0 || result == -ENOENT
+		       ? EXIT_OK
+		       : ctl_fail("Tenant %s: %s.", snapshot->tenant, why.text);
+}
+
 /* All tenants of dir, or the one that a container sees. */
 static int read_all(const char *dir, struct shown *shown)
 {
@@ -57,6 +73,8 @@ static int read_all(const char *dir, struct shown *shown)
 		if (read_tenant(dir, there.names[i], shown) < 0)
 			result = ctl_fail("Tenant %s is left out: %s.", there.names[i],
 					  gpushim_reader_reason());
+		else
+			result |= say_damaged(dir, shown->snapshots[shown->count - 1]);
 	ctl_tenants_free(&there);
 	return result;
 }
@@ -251,10 +269,10 @@ int ctl_show(int argc, char **argv)
 		return EXIT_REFUSED;
 	if (optind == argc)
 		result = read_all(dir, &shown);
+	else if (read_tenant(dir, argv[optind], &shown) < 0)
+		result = ctl_fail("%s.", gpushim_reader_reason());
 	else
-		result = read_tenant(dir, argv[optind], &shown) < 0
-				 ? ctl_fail("%s.", gpushim_reader_reason())
-				 : EXIT_OK;
+		result = say_damaged(dir, shown.snapshots[0]);
 	if (json)
 		result |= ctl_show_json(dir, shown.snapshots, shown.count);
 	else if (result == EXIT_OK || shown.count > 0)
