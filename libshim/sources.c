@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/mount.h"
 #include "base/parse.h"
 #include "limits_file.h"
 
@@ -105,7 +106,7 @@ static bool can_write_directory(const char *path)
  */
 static bool is_container(void)
 {
-	return gsh_file_is_mount(CONTAINER_POLICY) || is_page(CONTAINER_LEDGER);
+	return gsh_mount_is_at(CONTAINER_POLICY) || is_page(CONTAINER_LEDGER);
 }
 
 /* ---- what people must have got right ---- */

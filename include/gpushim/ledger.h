@@ -22,9 +22,10 @@
  *   lock somebody can take is cleared by him (reaped) and then unlocked. Who clears a slot
  *   locks two bytes from there, an owner only the first: F_OFD_GETLK tells them apart.
  *   The third byte is locked by the owner through a description that only a mapping keeps
- *   open, which children do not inherit: it says that the process itself lives. `pending`
+ *   open, which children do not inherit: it says that the process itself lives, and keeps
+ *   the slot alive as the first does. `pending`
  *   of one that has died, while its children keep the slot, is zeroed by who locks that byte
- *   and then finds the slot live.
+ *   and the next and then finds the slot live.
  *   Only slots below `slots_used` were ever taken.
  *
  * Cells

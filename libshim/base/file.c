@@ -18,10 +18,6 @@
 
 #include "base/clock.h"
 
-#ifndef STATX_ATTR_MOUNT_ROOT
-#define STATX_ATTR_MOUNT_ROOT 0x00002000 /* Linux 5.8 */
-#endif
-
 enum { NAME_BYTES = 256 };
 
 /* As the kernel answers: a result, or -errno. */
@@ -77,46 +73,6 @@ int gsh_file_status(int fd, struct gsh_file_status *status)
 		.uid = kernel_stat.st_uid,
 	};
 	return 0;
-}
-
-/* The number of the device that path lies on, links not followed. */
-static int device_of(const char *path, uint64_t *device)
-{
-	int error, fd = open_at(AT_FDCWD, path, O_PATH | O_NOFOLLOW);
-	struct gsh_file_status status;
-
-	if (fd < 0)
-		return fd;
-	error = gsh_file_status(fd, &status);
-	close_fd(fd);
-	*device = status.device;
-	return error;
-}
-
-/* Where the kernel does not know: what is mounted from another file system is seen all the
- * same. */
-static bool is_on_other_device(const char *path)
-{
-	char parent[512];
-	struct gsh_text text;
-	uint64_t here, above;
-
-	gsh_text_init(&text, parent, sizeof(parent));
-	gsh_text_add(&text, path);
-	gsh_text_add(&text, "/..");
-	return device_of(path, &here) == 0 && device_of(parent, &above) == 0 &&
-	       here != above;
-}
-
-bool gsh_file_is_mount(const char *path)
-{
-	struct statx status;
-
-	if (kernel(SYS_statx, AT_FDCWD, (long)path, AT_SYMLINK_NOFOLLOW, 0,
-		   (long)&status) == 0 &&
-	    (status.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
-		return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
-	return is_on_other_device(path);
 }
 
 static uint32_t own_uid(void)

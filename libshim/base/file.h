@@ -9,7 +9,6 @@
 #ifndef GSH_BASE_FILE_H
 #define GSH_BASE_FILE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,9 +28,6 @@ int gsh_file_open(const char *path, int flags, struct gsh_reason *why);
 
 /* fstat that no newer libc is needed for. 0 or -errno. */
 int gsh_file_status(int fd, struct gsh_file_status *status);
-
-/* Whether something is mounted at path; false also for what is not there, or is a link. */
-bool gsh_file_is_mount(const char *path);
 
 /*
  * Makes the directory and its missing parents, mode (umask does not count; it is not

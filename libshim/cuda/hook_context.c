@@ -7,6 +7,7 @@
 #include "cuda/claim.h"
 #include "cuda/context.h"
 #include "cuda/hook.h"
+#include "cuda/pool.h"
 
 static CUresult settle_context(struct gsh_claim *claim, CUresult res,
 			       const CUcontext *context)
@@ -71,41 +72,57 @@ CUresult CUDAAPI cuCtxCreate_v4(CUcontext *pctx, CUctxCreateParams *ctxCreatePar
 
 /* ---- destroyed ---- */
 
-/* True: the process is limited, and what the context holds is marked. */
-static bool mark(CUcontext context, uint64_t *marked, CUresult *res)
+/* A context that a call may destroy. */
+struct going {
+	CUcontext context;
+	uint64_t mark, frees; /* context.h, pool.h */
+};
+
+/* False: *res is to be returned. */
+static bool begin(struct going *going, CUcontext context, CUresult *res)
 {
-	*marked = 0;
+	*going = (struct going){ .context = context };
 	*res = CUDA_SUCCESS;
-	if (gsh_enter() == GSH_MODE_ACTIVE)
-		*marked = gsh_context_mark((uintptr_t)context);
-	else
+	if (gsh_enter() == GSH_MODE_ACTIVE) {
+		going->mark = gsh_context_mark((uintptr_t)context);
+		going->frees = gsh_pools_mark();
+	} else {
 		*res = gsh_inactive();
+	}
 	return *res == CUDA_SUCCESS;
+}
+
+/* Its streams went with it, and nobody can wait for them any more. */
+static void end(const struct going *going, bool gone)
+{
+	gsh_context_settle((uintptr_t)going->context, going->mark, gone);
+	if (gone && going->mark && gsh_pools_dirty())
+		gsh_pools_synchronised(0, (uintptr_t)going->context, going->frees);
 }
 
 CUresult CUDAAPI cuCtxDestroy_v2(CUcontext ctx)
 {
-	uint64_t marked;
+	struct going going;
 	CUresult res;
 
 	GSH_NEED(cuCtxDestroy_v2);
-	if (!mark(ctx, &marked, &res))
+	if (!begin(&going, ctx, &res))
 		return res;
 	res = gsh_driver.cuCtxDestroy_v2(ctx);
-	gsh_context_settle((uintptr_t)ctx, marked, gsh_release_happened(res));
+	end(&going, gsh_release_happened(res));
 	return res;
 }
 
 CUresult CUDAAPI cuCtxDestroy(CUcontext ctx)
 {
-	uint64_t marked;
+	struct going going;
 	CUresult res;
 
 	GSH_NEED(cuCtxDestroy);
-	if (!mark(ctx, &marked, &res))
+	if (!begin(&going, ctx, &res))
 		return res;
 	res = gsh_driver.cuCtxDestroy(ctx);
-	gsh_context_settle((uintptr_t)ctx, marked, gsh_release_happened(res));
+	end(&going, gsh_release_happened(res));
 	return res;
 }
 
@@ -122,15 +139,14 @@ static bool is_current(CUcontext ctx)
 
 CUresult CUDAAPI cuCtxDetach(CUcontext ctx)
 {
-	uint64_t marked;
+	struct going going;
 	CUresult res;
 
 	GSH_NEED(cuCtxDetach);
-	if (!mark(ctx, &marked, &res))
+	if (!begin(&going, ctx, &res))
 		return res;
 	res = gsh_driver.cuCtxDetach(ctx);
-	gsh_context_settle((uintptr_t)ctx, marked,
-			   gsh_release_happened(res) && !is_current(ctx));
+	end(&going, gsh_release_happened(res) && !is_current(ctx));
 	return res;
 }
 
@@ -215,7 +231,7 @@ static uint64_t primary_of(CUdevice dev)
 static CUresult unmake(CUdevice dev, CUresult(CUDAAPI *call)(CUdevice dev))
 {
 	struct gsh_lock *lock;
-	uint64_t context;
+	struct going going;
 	CUresult res;
 
 	if (gsh_enter() != GSH_MODE_ACTIVE) {
@@ -226,10 +242,13 @@ static CUresult unmake(CUdevice dev, CUresult(CUDAAPI *call)(CUdevice dev))
 	if (!lock)
 		return call(dev);
 	gsh_lock(lock);
-	context = primary_of(dev);
+	/* Under the lock no other comes up with its handle: it is its own mark. */
+	going.mark = primary_of(dev);
+	going.context = (CUcontext)(uintptr_t)going.mark;
+	going.frees = gsh_pools_mark();
 	res = call(dev);
-	if (context && gsh_release_happened(res) && !is_active(dev))
-		gsh_context_settle(context, context, true);
+	if (going.mark && gsh_release_happened(res) && !is_active(dev))
+		end(&going, true);
 	gsh_unlock(lock);
 	return res;
 }

@@ -1,7 +1,8 @@
 /*
- * hook_sync.c - waiting, after which pools may have given memory back.
+ * hook_sync.c - waiting, after which pools may have given memory back, and streams that go,
+ * for which nobody can wait any more.
  *
- * Where nothing was freed in stream order since the last time, a call costs two loads.
+ * Where nothing was freed in stream order since the last time, waiting costs two loads.
  */
 #include "cuda/hook.h"
 #include "cuda/pool.h"
@@ -133,4 +134,36 @@ CUresult CUDAAPI cuCtxSynchronize_v2(CUcontext ctx)
 	if (res == CUDA_SUCCESS && gsh_pools_dirty())
 		gsh_pools_synchronised(0, (uintptr_t)ctx, mark);
 	return res;
+}
+
+/* ---- streams that go ---- */
+
+static void stream_goes(CUstream stream)
+{
+	if (gsh_load_relaxed(&gsh_process->mode) == GSH_MODE_ACTIVE)
+		gsh_pools_stream_goes(stream);
+}
+
+CUresult CUDAAPI cuStreamDestroy(CUstream hStream)
+{
+	CUresult res;
+
+	GSH_NEED(cuStreamDestroy);
+	res = enter();
+	if (res != CUDA_SUCCESS)
+		return res;
+	stream_goes(hStream);
+	return gsh_driver.cuStreamDestroy(hStream);
+}
+
+CUresult CUDAAPI cuStreamDestroy_v2(CUstream hStream)
+{
+	CUresult res;
+
+	GSH_NEED(cuStreamDestroy_v2);
+	res = enter();
+	if (res != CUDA_SUCCESS)
+		return res;
+	stream_goes(hStream);
+	return gsh_driver.cuStreamDestroy_v2(hStream);
 }

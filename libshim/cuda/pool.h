@@ -68,7 +68,10 @@ struct gsh_pools {
 
 /* ---- making and ending ---- */
 
-/* A stream's number: per_thread: NULL is the calling thread's own. */
+/*
+ * A stream's number; per_thread: NULL is the calling thread's own. Those without a handle
+ * are the current context's, which is asked for. pool_stream.c
+ */
 uint64_t gsh_pool_stream(CUstream stream, bool per_thread);
 
 /* NULL: not known. */
@@ -148,6 +151,8 @@ static inline bool gsh_pools_dirty(void)
  * hold.
  */
 void gsh_pools_synchronised(uint64_t stream, uint64_t context, uint64_t mark);
+/* Before the driver destroys a stream, and may give its handle to another. */
+void gsh_pools_stream_goes(CUstream stream);
 
 /* Trims all pools of the device. Returns how many bytes were refunded. */
 uint64_t gsh_pools_trim(int row);

@@ -157,16 +157,6 @@ void gsh_pool_free_end(const struct gsh_pool_free *release, bool gone, uint64_t 
 
 /* ---- synchronising ---- */
 
-/* One for each thread, for its address. */
-static __thread char own_stream;
-
-uint64_t gsh_pool_stream(CUstream stream, bool per_thread)
-{
-	if (stream == CU_STREAM_PER_THREAD || (!stream && per_thread))
-		return (uintptr_t)&own_stream;
-	return stream ? (uintptr_t)stream : (uintptr_t)CU_STREAM_LEGACY;
-}
-
 void gsh_pools_synchronised(uint64_t stream, uint64_t context, uint64_t mark)
 {
 	struct gsh_pools *pools = gsh_pool_table();
@@ -193,6 +183,23 @@ void gsh_pools_synchronised(uint64_t stream, uint64_t context, uint64_t mark)
 	}
 	if (dirty)
 		gsh_store_relaxed(&pools->dirty, 1);
+}
+
+void gsh_pools_stream_goes(CUstream stream)
+{
+	struct gsh_pools *pools = gsh_pool_table();
+	uint32_t used;
+
+	if (!pools || !stream)
+		return;
+	used = gsh_load_acquire(&pools->used);
+	for (uint32_t i = 0; i < used; i++) {
+		struct gsh_pool *pool = gsh_pool_at(pools, i);
+
+		gsh_lock(&pool->growth.lock);
+		gsh_space_stream_goes(&pool->space, (uintptr_t)stream);
+		gsh_unlock(&pool->growth.lock);
+	}
 }
 
 /* ---- trimming ---- */

@@ -120,6 +120,29 @@ void gsh_space_free_begins(struct gsh_space *space, uint64_t address, uint64_t b
 					     .stream = address });
 }
 
+/* A stream that nobody can be asked about any more, but its context. */
+static void add_other(struct gsh_space *space, const struct gsh_freer *freer)
+{
+	struct gsh_freer *other;
+
+	for (uint32_t i = 0; i < space->others_used; i++) {
+		other = &space->others[i];
+		if (other->context != freer->context)
+			continue;
+		if (other->number < freer->number)
+			other->number = freer->number;
+		return;
+	}
+	if (space->others_used == GSH_SPACE_CONTEXTS) {
+		other = &space->others[GSH_SPACE_CONTEXTS - 1];
+		other->context = 0;
+	} else {
+		other = &space->others[space->others_used++];
+		other->context = freer->context;
+	}
+	other->number = freer->number;
+}
+
 static void add_freer(struct gsh_space *space, const struct gsh_freer *freer)
 {
 	for (uint32_t i = 0; i < space->freers_used; i++)
@@ -127,16 +150,10 @@ static void add_freer(struct gsh_space *space, const struct gsh_freer *freer)
 			space->freers[i] = *freer;
 			return;
 		}
-	if (space->freers_used < GSH_SPACE_STREAMS) {
+	if (space->freers_used < GSH_SPACE_STREAMS)
 		space->freers[space->freers_used++] = *freer;
-		return;
-	}
-	if (space->more_freers && space->more.context != freer->context)
-		space->more.context = 0;
 	else
-		space->more.context = freer->context;
-	space->more.number = freer->number;
-	space->more_freers = true;
+		add_other(space, freer);
 }
 
 void gsh_space_freed(struct gsh_space *space, uint64_t address,
@@ -151,6 +168,7 @@ void gsh_space_freed(struct gsh_space *space, uint64_t address,
 			remove_place(space, i);
 		} else {
 			place->stream = freer->stream;
+			place->context = freer->context;
 			place->number = freer->number;
 			i++;
 		}
@@ -161,41 +179,54 @@ void gsh_space_freed(struct gsh_space *space, uint64_t address,
 
 /* ---- waiting ---- */
 
-static void settle_places(struct gsh_space *space, uint64_t stream, uint64_t number)
+/* Whether waiting for a stream, or for a context, is waiting for this free. */
+static bool is_over(const struct gsh_freer *freer, uint64_t stream, uint64_t context,
+		    uint64_t number)
 {
-	for (uint32_t i = 0; i < space->places_used; i++) {
-		struct gsh_place *place = &space->places[i];
+	return freer->number <= number && ((stream && freer->stream == stream) ||
+					   (context && freer->context == context));
+}
 
-		if (place->stream == stream && place->number && place->number <= number)
-			place->stream = 0;
-	}
+static void remove_over(struct gsh_freer *freers, uint32_t *used, uint64_t stream,
+			uint64_t context, uint64_t number)
+{
+	for (uint32_t i = 0; i < *used;)
+		if (is_over(&freers[i], stream, context, number))
+			freers[i] = freers[--*used];
+		else
+			i++;
 }
 
 void gsh_space_synchronised(struct gsh_space *space, uint64_t stream, uint64_t context,
 			    uint64_t number)
 {
-	for (uint32_t i = 0; i < space->freers_used;) {
-		const struct gsh_freer freer = space->freers[i];
+	for (uint32_t i = 0; i < space->places_used; i++) {
+		struct gsh_place *place = &space->places[i];
+		const struct gsh_freer freer = { .stream = place->stream,
+						 .context = place->context,
+						 .number = place->number };
 
-		if ((!stream || freer.stream != stream) &&
-		    (!context || freer.context != context)) {
-			i++;
-			continue;
-		}
-		settle_places(space, freer.stream, number);
-		if (freer.number <= number)
-			space->freers[i] = space->freers[--space->freers_used];
-		else
-			i++;
+		if (place->number && is_over(&freer, stream, context, number))
+			place->stream = 0;
 	}
-	if (stream)
-		settle_places(space, stream, number);
-	if (space->more_freers && context && space->more.context == context &&
-	    space->more.number <= number)
-		space->more_freers = false;
+	remove_over(space->freers, &space->freers_used, stream, context, number);
+	remove_over(space->others, &space->others_used, 0, context, number);
+}
+
+void gsh_space_stream_goes(struct gsh_space *space, uint64_t stream)
+{
+	for (uint32_t i = 0; i < space->places_used; i++)
+		if (space->places[i].number && space->places[i].stream == stream)
+			space->places[i].stream = GSH_STREAM_GONE;
+	for (uint32_t i = 0; i < space->freers_used; i++)
+		if (space->freers[i].stream == stream) {
+			add_other(space, &space->freers[i]);
+			space->freers[i] = space->freers[--space->freers_used];
+			return;
+		}
 }
 
 bool gsh_space_settled(const struct gsh_space *space)
 {
-	return space->freers_used == 0 && !space->more_freers;
+	return space->freers_used == 0 && space->others_used == 0;
 }

@@ -18,12 +18,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { GSH_SPACE_PLACES = 64, GSH_SPACE_STREAMS = 16 };
+enum { GSH_SPACE_PLACES = 64, GSH_SPACE_STREAMS = 16, GSH_SPACE_CONTEXTS = 32 };
 
-/* A stream is a number that is not 0; 0: no stream has to be waited for. */
+/* A stream is a number that is not 0, nor GSH_STREAM_GONE; 0: none has to be waited for. */
+#define GSH_STREAM_GONE UINT64_MAX
+
 struct gsh_place {
 	uint64_t address, bytes;
 	uint64_t stream; /* that must be waited for, by others than itself */
+	uint64_t context; /* of the stream */
 	uint64_t number; /* of the free; 0: it is not over yet */
 };
 
@@ -35,11 +38,12 @@ struct gsh_freer {
 
 /* All zero is empty. */
 struct gsh_space {
-	uint32_t places_used, freers_used;
-	bool more_freers; /* than there is room for; of more.context, or of any if that is 0 */
-	struct gsh_freer more;
+	uint32_t places_used, freers_used, others_used;
 	struct gsh_place places[GSH_SPACE_PLACES];
 	struct gsh_freer freers[GSH_SPACE_STREAMS];
+	/* By context: streams that have gone, or for which there was no room above. A context
+	 * of 0 stands for those for which there was no room here. */
+	struct gsh_freer others[GSH_SPACE_CONTEXTS];
 };
 
 /*
@@ -64,6 +68,8 @@ void gsh_space_forget(struct gsh_space *space);
 /* A stream, or a context's streams (0: neither), were waited for: all frees up to number. */
 void gsh_space_synchronised(struct gsh_space *space, uint64_t stream, uint64_t context,
 			    uint64_t number);
+/* A stream goes, and its number to another: what was freed on it waits for the context. */
+void gsh_space_stream_goes(struct gsh_space *space, uint64_t stream);
 /* Whether no free is waiting for its stream. */
 bool gsh_space_settled(const struct gsh_space *space);
 

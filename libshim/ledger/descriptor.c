@@ -9,40 +9,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/file.h"
-
-/*
- * The kernel closes the descriptors of a dead process in ascending order, and the driver's
- * must go before ours. They get the lowest free numbers, so ours is put well above those.
- * Not as high as the limit allows: fork(2) copies the table up to the highest number (4095
- * adds 10 to 20 us to a fork of 80 us, 16383 adds 70, a million some milliseconds and 8 MB).
- */
-enum { HEADROOM = 4095, PER_OPEN = 4 };
-
-int gsh_descriptor_raise(int fd)
-{
-	/* fd is the lowest that was free: it says how many the program has open. */
-	uint64_t want = PER_OPEN * (uint64_t)fd + HEADROOM;
-	struct rlimit limit;
-
-	if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) == 0 &&
-	    limit.rlim_cur > 0 && want >= limit.rlim_cur)
-		want = limit.rlim_cur - 1;
-	/* Down from there if the highest numbers are taken. */
-	for (; want > (uint64_t)fd; want -= 1 + (want - (uint64_t)fd) / 64) {
-		long high = syscall(SYS_fcntl, fd, F_DUPFD_CLOEXEC, want);
-
-		if (high >= 0) {
-			syscall(SYS_close, fd);
-			return (int)high;
-		}
-	}
-	return fd;
-}
 
 bool gsh_descriptor_is_ledger(const struct gsh_ledger *ledger, int fd)
 {

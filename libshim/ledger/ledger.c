@@ -304,7 +304,6 @@ static int open_mapped(struct gsh_ledger *ledger, const char *path, const char *
 		return ledger->fd;
 	ledger->file_device = status.device;
 	ledger->file_inode = status.inode;
-	ledger->fd = gsh_descriptor_raise(ledger->fd);
 	res = map(ledger, why);
 	return res < 0 ? res : gsh_slot_claim(ledger, why);
 }

@@ -4,11 +4,16 @@
  * Knows the file, the mapping, this process' slot, and who else is alive. Knows nothing of
  * CUDA, of policies, and of where limits come from. Format: gpushim/ledger.h.
  *
- * The descriptor that holds the slot's lock is close-on-exec and numbered as high as the
- * soft limit allows: at exit the kernel closes descriptors in ascending order, so the
- * driver's go first and the lock is never given up before the driver has the memory back.
- * The mapping keeps the lock when the program closes descriptors that are not its own
- * (closefrom(3)); it is not inherited by fork, the descriptor is.
+ * A dead process' charge must not go before the driver has its memory back. When a process
+ * ends, Linux (since 4.4) releases open files in the reverse order in which it comes upon
+ * them: first it unmaps memory, then it closes descriptors in ascending order. So what only
+ * a mapping keeps open is released last of all, and a low number after a high one (tried:
+ * with a number above the driver's the lock was gone first in 104 of 300 kills, with one
+ * below it and with a mapping in none). Hence the slot's lock is held by a descriptor that is
+ * opened before the driver opens its own, close-on-exec and inherited by forked children; and
+ * the process' own lock by a mapping that is not inherited. Either says that the slot is alive.
+ * A mapping also keeps the lock when the program closes descriptors that are not its own
+ * (closefrom(3)).
  *
  * Threads: all functions but open may be called by any thread at any time.
  * Fork: a child must not use its parent's struct gsh_ledger (its mapping is not there); it

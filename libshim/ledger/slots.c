@@ -22,8 +22,8 @@
  */
 enum { OWNER_BYTES = 1, CLEARING_BYTES = 2 };
 
-/* Where the lock of the process itself lies; it is one byte long. */
-enum { PROCESS_BYTE = 2 };
+/* Where the lock of the process itself lies, one byte long; two for who finishes for it. */
+enum { PROCESS_BYTE = 2, LIFE_BYTES = 1, FINISHING_BYTES = 2 };
 
 enum { CLAIM_ROUNDS = 8, CLAIM_REST_NS = 1000000 };
 
@@ -54,6 +54,19 @@ static int find_lock(int fd, uint64_t start, uint64_t bytes, struct flock *lock)
 	return lock_call(fd, F_OFD_GETLK, lock);
 }
 
+/* Of a slot whose descriptor has gone: the process may still be about to end. */
+static enum gsh_slot_holder life_holder(int fd, uint32_t slot)
+{
+	struct flock lock;
+
+	if (find_lock(fd, gpushim_ledger_slot_offset(slot) + PROCESS_BYTE, LIFE_BYTES,
+		      &lock) < 0)
+		return GSH_SLOT_UNKNOWN;
+	if (lock.l_type == F_UNLCK)
+		return GSH_SLOT_UNHELD;
+	return lock.l_len == FINISHING_BYTES ? GSH_SLOT_BEING_CLEARED : GSH_SLOT_OWNED;
+}
+
 enum gsh_slot_holder gsh_slot_holder(int fd, uint32_t slot)
 {
 	uint64_t start = gpushim_ledger_slot_offset(slot);
@@ -62,7 +75,7 @@ enum gsh_slot_holder gsh_slot_holder(int fd, uint32_t slot)
 	if (find_lock(fd, start, OWNER_BYTES, &lock) < 0)
 		return GSH_SLOT_UNKNOWN;
 	if (lock.l_type == F_UNLCK)
-		return GSH_SLOT_UNHELD;
+		return life_holder(fd, slot);
 	if (lock.l_start == (off_t)start && lock.l_len == CLEARING_BYTES)
 		return GSH_SLOT_BEING_CLEARED;
 	return GSH_SLOT_OWNED;
@@ -100,14 +113,22 @@ bool gsh_slot_process_died(int fd, uint32_t slot)
 	       lock.l_type == F_UNLCK;
 }
 
+int gsh_slot_lock_life(int fd, uint32_t slot)
+{
+	return set_lock(fd, F_WRLCK, gpushim_ledger_slot_offset(slot) + PROCESS_BYTE,
+			LIFE_BYTES);
+}
+
 int gsh_slot_lock_process(int fd, uint32_t slot)
 {
-	return set_lock(fd, F_WRLCK, gpushim_ledger_slot_offset(slot) + PROCESS_BYTE, 1);
+	return set_lock(fd, F_WRLCK, gpushim_ledger_slot_offset(slot) + PROCESS_BYTE,
+			FINISHING_BYTES);
 }
 
 void gsh_slot_unlock_process(int fd, uint32_t slot)
 {
-	set_lock(fd, F_UNLCK, gpushim_ledger_slot_offset(slot) + PROCESS_BYTE, 1);
+	set_lock(fd, F_UNLCK, gpushim_ledger_slot_offset(slot) + PROCESS_BYTE,
+		 FINISHING_BYTES);
 }
 
 /* Inode of the namespace in which pids mean something: "pid:[4026531836]". */
@@ -192,7 +213,7 @@ static int try_slot(struct gsh_ledger *ledger, uint32_t slot, int life_fd)
 	if (res < 0)
 		return res;
 	res = gsh_load_acquire(state) == GPUSHIM_SLOT_FREE
-		      ? gsh_slot_lock_process(life_fd, slot)
+		      ? gsh_slot_lock_life(life_fd, slot)
 		      : -EBUSY;
 	if (res < 0)
 		gsh_slot_unlock(ledger->fd, slot);

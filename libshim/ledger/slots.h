@@ -19,12 +19,6 @@
 
 /* ---- descriptors (descriptor.c) ---- */
 
-/*
- * Moves fd above those that the program or the driver will open soon, close-on-exec, and
- * closes the old number. Returns the new number, or fd itself if there is no better one.
- */
-int gsh_descriptor_raise(int fd);
-
 /* Whether fd still is the ledger: a program may close or reuse numbers that it never opened. */
 bool gsh_descriptor_is_ledger(const struct gsh_ledger *ledger, int fd);
 
@@ -59,9 +53,10 @@ int gsh_slot_lock_own(int fd, uint32_t slot);
 void gsh_slot_unlock(int fd, uint32_t slot);
 
 /*
- * The process itself, whose children may have its slot: whether it has died, and the right
- * to finish what it was doing.
+ * The process itself, whose children may have its slot: its own lock, whether it has died,
+ * and the right to finish what it was doing.
  */
+int gsh_slot_lock_life(int fd, uint32_t slot);
 bool gsh_slot_process_died(int fd, uint32_t slot);
 int gsh_slot_lock_process(int fd, uint32_t slot);
 void gsh_slot_unlock_process(int fd, uint32_t slot);

@@ -542,6 +542,16 @@ static void the_doctor_says_to_what_programs_are_held(void)
 	CU_ASSERT(said("dlmopen(3)"));
 }
 
+static void the_doctor_notices_a_variable_that_is_spelt_wrongly(void)
+{
+	CU_ASSERT_EQUAL(setenv("GPUSHIM_MEMROY", "1GiB", 1), 0);
+	ctl("doctor");
+	unsetenv("GPUSHIM_MEMROY");
+	CU_ASSERT(said("GPUSHIM_MEMROY is no variable of gpushim, and does nothing\n"));
+	CU_ASSERT(said("GPUSHIM_WAIT_MS=0\n"));
+	CU_ASSERT_PTR_NULL(strstr(output, "GPUSHIM_WAIT_MS is no"));
+}
+
 static void the_doctor_takes_a_relative_directory(void)
 {
 	const char *dir = tenant_dir(), *name = strrchr(dir, '/') + 1;
@@ -605,6 +615,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_file_is_checked_against_the_devices_of_the_machine),
 		UNIT_TEST(without_nvml_it_says_what_was_not_checked),
 		UNIT_TEST(the_doctor_says_to_what_programs_are_held),
+		UNIT_TEST(the_doctor_notices_a_variable_that_is_spelt_wrongly),
 		UNIT_TEST(the_doctor_takes_a_relative_directory),
 		UNIT_TEST(the_doctor_names_what_is_not_hooked),
 		UNIT_TEST(wrong_usage_has_a_status_of_its_own),

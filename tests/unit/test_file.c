@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/atomic.h"
+#include "base/mount.h"
 #include "cunit_main.h"
 
 enum { FILE_BYTES = 300000, OTHER_USER = 12345 };
@@ -538,22 +539,22 @@ static int try_mounts(void)
 	if (mkdir("source", 0755) != 0 || mkdir("target", 0755) != 0 ||
 	    mkdir("target/below", 0755) != 0 || symlink("target", "link") != 0)
 		return 1;
-	if (gsh_file_is_mount(in_directory("target")))
+	if (gsh_mount_is_at(in_directory("target")))
 		return 2;
 	/* Of the same file system, as well as of another one. */
 	if (mount("source", "target", NULL, MS_BIND, NULL) != 0)
 		return 77;
-	if (!gsh_file_is_mount(in_directory("target")))
+	if (!gsh_mount_is_at(in_directory("target")))
 		return 3;
-	if (gsh_file_is_mount(in_directory("link")))
+	if (gsh_mount_is_at(in_directory("link")))
 		return 4;
 	if (mount("none", "target", "tmpfs", 0, NULL) != 0 ||
 	    mkdir("target/inside", 0755) != 0)
 		return 77;
-	if (!gsh_file_is_mount(in_directory("target")))
+	if (!gsh_mount_is_at(in_directory("target")))
 		return 5;
-	if (gsh_file_is_mount(in_directory("target/inside")) ||
-	    gsh_file_is_mount(in_directory("missing")))
+	if (gsh_mount_is_at(in_directory("target/inside")) ||
+	    gsh_mount_is_at(in_directory("missing")))
 		return 6;
 	return 0;
 }

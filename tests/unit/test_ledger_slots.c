@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -209,8 +210,10 @@ static int closes_everything(struct peer *self, void *arg)
 
 	peer_opens();
 	peer_reserves(60);
-	if (arg)
+	if (arg) {
 		munmap(peer_ledger.header, GPUSHIM_LEDGER_BYTES);
+		munmap(peer_ledger.life, sizeof(struct gpushim_ledger_header));
+	}
 	/* But its way to the test. */
 	saved = dup2(self->fd, 3);
 	syscall(SYS_close_range, 4, ~0u, 0);
@@ -318,43 +321,66 @@ static void equal_pids_in_different_namespaces_are_different_processes(void)
 
 /* ---- descriptors ---- */
 
-static void the_descriptor_lies_above_those_that_come_later(void)
+/*
+ * A process that keeps something else open, as a driver does, after it has opened the
+ * ledger. arg: as a control, with a number above that, and nothing but it.
+ */
+static int keeps_a_pipe_open(struct peer *self, void *arg)
+{
+	peer_opens();
+	if (open(ledger_file("pipe"), O_WRONLY) < 0)
+		return 1;
+	if (arg) {
+		munmap(peer_ledger.life, sizeof(struct gpushim_ledger_header));
+		if (dup2(peer_ledger.fd, 500) < 0)
+			return 1;
+		close(peer_ledger.fd);
+	}
+	peer_meet(self);
+	return 0;
+}
+
+/* How often of `rounds` kills the slot was given up while the pipe was still open. */
+static unsigned given_up_early(void *high, unsigned rounds)
 {
 	struct gsh_ledger ledger;
-	int fds[200];
+	unsigned early = 0;
 
 	ledger_opened(&ledger);
-	CU_ASSERT_TRUE(ledger.fd > 1000);
-	CU_ASSERT_EQUAL(fcntl(ledger.fd, F_GETFD), FD_CLOEXEC);
-	for (int i = 0; i < 200; i++) {
-		fds[i] = open("/dev/null", O_RDONLY);
-		CU_ASSERT_TRUE(fds[i] < ledger.fd);
+	CU_ASSERT_EQUAL_FATAL(mkfifo(ledger_file("pipe"), 0600), 0);
+	for (unsigned i = 0; i < rounds && !(high && early); i++) {
+		int pipe_fd = open(ledger_file("pipe"), O_RDONLY | O_NONBLOCK);
+		struct peer peer = peer_start(keeps_a_pipe_open, high);
+		struct pollfd end = { .fd = pipe_fd };
+
+		CU_ASSERT_TRUE_FATAL(peer.pid > 0);
+		kill(peer.pid, SIGKILL);
+		while (gsh_ledger_slot_alive(ledger.fd, 1))
+			;
+		early += poll(&end, 1, 0) == 0;
+		peer_kill(&peer);
+		close(pipe_fd);
+		gsh_ledger_reap(&ledger);
 	}
-	for (int i = 0; i < 200; i++)
-		close(fds[i]);
+	unlink(ledger_file("pipe"));
 	gsh_ledger_close(&ledger);
+	return early;
 }
 
-/* Where descriptors are few, and the highest ones are taken. */
-static int with_few_descriptors(struct peer *self, void *arg)
+static void a_slot_is_given_up_after_all_that_was_opened_later(void)
 {
-	struct rlimit few = { 64, 64 };
-
-	(void)self;
-	(void)arg;
-	dup2(0, 63);
-	dup2(0, 62);
-	if (setrlimit(RLIMIT_NOFILE, &few) < 0)
-		return 1;
-	peer_opens();
-	return peer_ledger.fd == 61 ? 0 : 2;
+	CU_ASSERT_EQUAL(given_up_early(NULL, 200), 0);
+	/* The control: a descriptor with a higher number, and no mapping. */
+	CU_ASSERT_EQUAL(given_up_early(&peer_ledger, 2000), 1);
 }
 
-static void few_descriptors_are_enough(void)
+static void the_descriptor_does_not_survive_exec(void)
 {
-	struct peer peer = peer_start(with_few_descriptors, NULL);
+	struct gsh_ledger ledger;
 
-	CU_ASSERT_EQUAL(peer.result, 0);
+	ledger_opened(&ledger);
+	CU_ASSERT_EQUAL(fcntl(ledger.fd, F_GETFD), FD_CLOEXEC);
+	gsh_ledger_close(&ledger);
 }
 
 static void a_program_that_takes_our_number_keeps_its_file(void)
@@ -429,8 +455,8 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(closefrom_does_not_give_the_slot_up),
 		UNIT_TEST(exec_gives_the_slot_up),
 		UNIT_TEST(equal_pids_in_different_namespaces_are_different_processes),
-		UNIT_TEST(the_descriptor_lies_above_those_that_come_later),
-		UNIT_TEST(few_descriptors_are_enough),
+		UNIT_TEST(a_slot_is_given_up_after_all_that_was_opened_later),
+		UNIT_TEST(the_descriptor_does_not_survive_exec),
 		UNIT_TEST(a_program_that_takes_our_number_keeps_its_file),
 		UNIT_TEST(a_ledger_whose_path_is_gone_is_reaped_all_the_same),
 		UNIT_TEST(a_relative_path_is_found_after_a_change_of_directory),

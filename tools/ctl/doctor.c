@@ -208,6 +208,22 @@ static bool is_ours(const char *path)
 	return name && strncmp(name, "/libgpushim.so", 14) == 0;
 }
 
+/* A name that is spelt wrongly would limit nothing, and nobody would say so. */
+static void print_unknown(const char *const *names, size_t count)
+{
+	for (char **entry = environ; *entry; entry++) {
+		size_t length = strcspn(*entry, "=");
+		bool known = strncmp(*entry, "GPUSHIM_", 8) != 0;
+
+		for (size_t i = 0; i < count && !known; i++)
+			known = strlen(names[i]) == length &&
+				strncmp(*entry, names[i], length) == 0;
+		if (!known)
+			printf("           %.*s is no variable of gpushim, and does nothing\n",
+			       (int)length, *entry);
+	}
+}
+
 /* Whether this environment already loads the library into what is started here. */
 static void print_environment(const struct answers *bare)
 {
@@ -221,6 +237,8 @@ static void print_environment(const struct answers *bare)
 		"GPUSHIM_VIEW",
 		"GPUSHIM_CONTEXT_MEMORY",
 		"GPUSHIM_ON_ERROR",
+		"GPUSHIM_WAIT_MS",
+		"GPUSHIM_DEEPBIND",
 		"CUDA_DEVICE_MEMORY_LIMIT",
 		"CUDA_DEVICE_MEMORY_LIMIT_0",
 		"CUDA_DEVICE_MEMORY_SHARED_CACHE",
@@ -238,6 +256,7 @@ static void print_environment(const struct answers *bare)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (getenv(names[i]))
 			printf("           %s=%s\n", names[i], getenv(names[i]));
+	print_unknown(names, sizeof(names) / sizeof(names[0]));
 }
 
 static bool print_preload(const struct answers *held, const char *library)
