@@ -106,8 +106,10 @@ uint64_t gsh_array_bytes(const CUDA_ARRAY3D_DESCRIPTOR *desc, unsigned levels)
 	if (desc->Width == 0)
 		return 0;
 	longest = desc->Height > longest ? desc->Height : longest;
-	longest = desc->Depth > longest ? desc->Depth : longest;
-	if (longest >= ABSURD_EXTENT || desc->NumChannels > ABSURD_CHANNELS)
+	if (!layers && desc->Depth > longest)
+		longest = desc->Depth;
+	if (longest >= ABSURD_EXTENT || desc->Depth >= ABSURD_EXTENT ||
+	    desc->NumChannels > ABSURD_CHANNELS)
 		return UINT64_MAX;
 	for (unsigned level = 0; level == 0 || (level < levels && longest >> level);
 	     level++) {

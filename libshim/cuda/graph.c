@@ -55,6 +55,14 @@ static struct gsh_exec **bucket(struct gsh_graphs *graphs, uint64_t exec)
 			      (GSH_GRAPH_BUCKETS - 1)];
 }
 
+bool gsh_graph_may_allocate(uint64_t handle)
+{
+	struct gsh_graphs *graphs = graphs_if_any();
+
+	/* Whoever launches it was told of it, and has seen it entered. */
+	return graphs && gsh_load_relaxed(bucket(graphs, handle)) != NULL;
+}
+
 static void drop_prepared(struct gsh_graphs *graphs, struct gsh_graph_needs *needs)
 {
 	while (needs->prepared) {
@@ -123,7 +131,7 @@ void gsh_graph_instantiated(struct gsh_graph_needs *needs, uint64_t handle)
 		needs->prepared = exec->next;
 		exec->exec = handle;
 		exec->next = *bucket(graphs, handle);
-		*bucket(graphs, handle) = exec;
+		gsh_store_relaxed(bucket(graphs, handle), exec);
 		gsh_add_relaxed(&graphs->count, 1);
 	}
 	drop_prepared(graphs, needs);
@@ -146,7 +154,7 @@ void gsh_graph_exec_destroyed(uint64_t handle)
 			at = &exec->next;
 			continue;
 		}
-		*at = exec->next;
+		gsh_store_relaxed(at, exec->next);
 		gsh_pieces_give(&graphs->pieces, exec);
 		gsh_sub_relaxed(&graphs->count, 1);
 	}
@@ -225,8 +233,9 @@ static uint64_t end_part(struct gsh_graph_device *device, struct gsh_graph_part 
 	/* All that it needed was new: nobody else has lost anything by it. */
 	all_new = launched && told && alone && reserved == before + part->call.need;
 	if (!part->call.covered) {
-		/* Another that had or has an epoch open may take from this one. */
-		if (launched && part->alone && device->openings == 1 &&
+		/* Another that had or has an epoch open may take from this one. Nor is that
+		 * certain of which a trim could not tell whether it has released it. */
+		if (launched && told && part->alone && device->openings == 1 &&
 		    device->epoch == part->epoch)
 			mapped = device->epoch + !all_new;
 		close_epoch(device, part->epoch, all_new && mapped);
@@ -291,8 +300,7 @@ void gsh_graph_launch_end(struct gsh_graph_launch *launch, bool launched)
 
 	for (uint32_t i = 0; i < launch->count; i++) {
 		struct gsh_graph_part *part = &launch->parts[i];
-		uint64_t mapped =
-			end_part(&graphs->devices[part->row], part, launched);
+		uint64_t mapped = end_part(&graphs->devices[part->row], part, launched);
 
 		gsh_lock(&graphs->lock);
 		for (struct gsh_exec *exec = *bucket(graphs, launch->exec); exec;

@@ -28,7 +28,8 @@ struct gsh_exec; /* what an executable graph needs of one device */
 struct gsh_graph_device {
 	struct gsh_growth growth; /* its lock guards the epoch too */
 	int32_t ordinal;	  /* atomic; CUdevice plus one; 0: never used */
-	uint64_t epoch; /* another one: memory may have passed from one graph to another */
+	uint64_t
+		epoch; /* another one: memory may have passed from one graph to another */
 	uint32_t openings; /* calls under way that have each begun an epoch */
 };
 
@@ -49,6 +50,9 @@ static inline bool gsh_graphs_any(void)
 
 	return gsh_unlikely(graphs && gsh_load_relaxed(&graphs->count));
 }
+
+/* False: it certainly does not. A load or two more, whatever other graphs do. */
+bool gsh_graph_may_allocate(uint64_t exec);
 
 /* ---- instantiating ---- */
 

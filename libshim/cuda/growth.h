@@ -57,9 +57,9 @@ CUresult gsh_growth_try(struct gsh_growth *growth, uint64_t need,
 
 /* What goes on: more is charged than is needed while calls or frees are not over. */
 struct gsh_activity {
-	uint64_t steps;	  /* calls begun and finished; another sum: something has changed */
-	bool calls;	  /* some are under way */
-	bool frees;	  /* some wait for their streams */
+	uint64_t steps; /* calls begun and finished; another sum: something has changed */
+	bool calls;	/* some are under way */
+	bool frees;	/* some wait for their streams */
 };
 
 /* ---- under the lock ---- */

@@ -96,8 +96,8 @@ static bool begin(struct going *going, CUcontext context, CUresult *res)
 static void end(const struct going *going, bool gone)
 {
 	gsh_context_settle((uintptr_t)going->context, going->mark, gone);
-	if (gone && going->mark && gsh_pools_dirty())
-		gsh_pools_synchronised(0, (uintptr_t)going->context, going->frees);
+	if (gone && going->mark)
+		gsh_pools_context_gone((uintptr_t)going->context, going->frees);
 }
 
 CUresult CUDAAPI cuCtxDestroy_v2(CUcontext ctx)

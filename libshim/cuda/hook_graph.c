@@ -2,7 +2,7 @@
  * hook_graph.c - instantiating, uploading and launching graphs, as far as they allocate.
  *
  * A graph without nodes that allocate costs an instantiation the look at its nodes and a
- * launch two loads.
+ * launch two loads, or three if others allocate.
  */
 #include "cuda/graph.h"
 #include "cuda/hook.h"
@@ -18,7 +18,8 @@ static CUresult enter(CUgraph graph, struct gsh_graph_needs *needs)
 	return gsh_graph_needs(graph, needs);
 }
 
-static CUresult leave(struct gsh_graph_needs *needs, CUresult res, const CUgraphExec *exec)
+static CUresult leave(struct gsh_graph_needs *needs, CUresult res,
+		      const CUgraphExec *exec)
 {
 	gsh_graph_instantiated(needs, res == CUDA_SUCCESS ? (uintptr_t)*exec : 0);
 	return res;
@@ -93,8 +94,9 @@ static CUresult with_params(instantiate_function instantiate, CUgraphExec *exec,
 	return leave(&needs, res, exec);
 }
 
-CUresult CUDAAPI cuGraphInstantiateWithParams(CUgraphExec *phGraphExec, CUgraph hGraph,
-					      CUDA_GRAPH_INSTANTIATE_PARAMS *instantiateParams)
+CUresult CUDAAPI
+cuGraphInstantiateWithParams(CUgraphExec *phGraphExec, CUgraph hGraph,
+			     CUDA_GRAPH_INSTANTIATE_PARAMS *instantiateParams)
 {
 	GSH_NEED(cuGraphInstantiateWithParams);
 	return with_params(gsh_driver.cuGraphInstantiateWithParams, phGraphExec, hGraph,
@@ -117,8 +119,8 @@ CUresult CUDAAPI cuGraphExecDestroy(CUgraphExec hGraphExec)
 	GSH_NEED(cuGraphExecDestroy);
 	if (gsh_enter() != GSH_MODE_ACTIVE) {
 		res = gsh_inactive();
-		return res == CUDA_SUCCESS ? gsh_driver.cuGraphExecDestroy(hGraphExec) :
-					     res;
+		return res == CUDA_SUCCESS ? gsh_driver.cuGraphExecDestroy(hGraphExec)
+					   : res;
 	}
 	/* Before the driver may give the handle to another. That it could fail and the graph
 	 * be launched later, uncounted, is not: it fails for what is no graph. */
@@ -140,7 +142,7 @@ static CUresult launch_graph(launch_function function, CUgraphExec exec, CUstrea
 		res = gsh_inactive();
 		return res == CUDA_SUCCESS ? function(exec, stream) : res;
 	}
-	if (gsh_likely(!gsh_graphs_any()))
+	if (gsh_likely(!gsh_graphs_any()) || !gsh_graph_may_allocate((uintptr_t)exec))
 		return function(exec, stream);
 	res = gsh_graph_launch_begin(&launch, (uintptr_t)exec);
 	if (res != CUDA_SUCCESS)

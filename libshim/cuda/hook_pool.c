@@ -106,8 +106,8 @@ static bool is_pool_of(CUmemoryPool handle, CUdevice device)
 
 /* A pool that was not seen being made: a device's own, or thought to lie on the stream's
  * device until an allocation shows where it lies. */
-static CUresult adopt_unknown(CUmemoryPool handle, CUdevice device, struct gsh_pool **pool,
-			      bool *guessed)
+static CUresult adopt_unknown(CUmemoryPool handle, CUdevice device,
+			      struct gsh_pool **pool, bool *guessed)
 {
 	cuuint64_t reserved;
 	int count = 0, row;
@@ -131,8 +131,8 @@ static CUresult adopt_unknown(CUmemoryPool handle, CUdevice device, struct gsh_p
 	return *pool ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 
-static CUresult explicit_pool(CUmemoryPool handle, CUstream stream, struct gsh_pool **pool,
-			      bool *guessed)
+static CUresult explicit_pool(CUmemoryPool handle, CUstream stream,
+			      struct gsh_pool **pool, bool *guessed)
 {
 	CUdevice device;
 	CUresult res;
@@ -214,8 +214,7 @@ static void undo(const struct request *r, struct gsh_pool *pool)
 	else if (gsh_driver.cuMemFreeAsync)
 		res = gsh_driver.cuMemFreeAsync(*r->dptr, r->stream);
 	gsh_pool_free_end(&release, res == CUDA_SUCCESS,
-			  gsh_pool_stream(r->stream, r->per_thread),
-			  (uintptr_t)context);
+			  gsh_pool_stream(r->stream, r->per_thread), (uintptr_t)context);
 	gsh_pools_trim(pool->growth.row);
 	*r->dptr = 0;
 	gsh_charge_deny(r->bytes);
@@ -264,7 +263,8 @@ CUresult CUDAAPI cuMemAllocAsync(CUdeviceptr *dptr, size_t bytesize, CUstream hS
 	return is_active() ? allocate(&request) : ask_driver(&request);
 }
 
-CUresult CUDAAPI cuMemAllocAsync_ptsz(CUdeviceptr *dptr, size_t bytesize, CUstream hStream)
+CUresult CUDAAPI cuMemAllocAsync_ptsz(CUdeviceptr *dptr, size_t bytesize,
+				      CUstream hStream)
 {
 	const struct request request = { dptr, bytesize, NULL, hStream, true, false };
 	CUresult res;

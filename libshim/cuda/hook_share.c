@@ -104,7 +104,8 @@ CUresult CUDAAPI cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *ha
 								       shHandleType);
 }
 
-CUresult CUDAAPI cuMemGetHandleForAddressRange(void *handle, CUdeviceptr dptr, size_t size,
+CUresult CUDAAPI cuMemGetHandleForAddressRange(void *handle, CUdeviceptr dptr,
+					       size_t size,
 					       CUmemRangeHandleType handleType,
 					       unsigned long long flags)
 {
@@ -190,8 +191,9 @@ CUresult CUDAAPI cuIpcOpenMemHandle(CUdeviceptr *pdptr, CUipcMemHandle handle,
 	res = enter();
 	if (res != CUDA_SUCCESS)
 		return res;
-	return is_active() ? open_memory(gsh_driver.cuIpcOpenMemHandle, pdptr, handle, Flags)
-			   : gsh_driver.cuIpcOpenMemHandle(pdptr, handle, Flags);
+	return is_active()
+		       ? open_memory(gsh_driver.cuIpcOpenMemHandle, pdptr, handle, Flags)
+		       : gsh_driver.cuIpcOpenMemHandle(pdptr, handle, Flags);
 }
 
 CUresult CUDAAPI cuIpcOpenMemHandle_v2(CUdeviceptr *pdptr, CUipcMemHandle handle,
@@ -203,9 +205,9 @@ CUresult CUDAAPI cuIpcOpenMemHandle_v2(CUdeviceptr *pdptr, CUipcMemHandle handle
 	res = enter();
 	if (res != CUDA_SUCCESS)
 		return res;
-	return is_active()
-		       ? open_memory(gsh_driver.cuIpcOpenMemHandle_v2, pdptr, handle, Flags)
-		       : gsh_driver.cuIpcOpenMemHandle_v2(pdptr, handle, Flags);
+	return is_active() ? open_memory(gsh_driver.cuIpcOpenMemHandle_v2, pdptr, handle,
+					 Flags)
+			   : gsh_driver.cuIpcOpenMemHandle_v2(pdptr, handle, Flags);
 }
 
 CUresult CUDAAPI cuIpcCloseMemHandle(CUdeviceptr dptr)
@@ -237,7 +239,8 @@ CUresult CUDAAPI cuMemPoolExportToShareableHandle(void *handle_out, CUmemoryPool
 		return res;
 	res = gsh_driver.cuMemPoolExportToShareableHandle(handle_out, pool, handleType,
 							  flags);
-	entry = res == CUDA_SUCCESS && is_active() ? gsh_pool_find((uintptr_t)pool) : NULL;
+	entry = res == CUDA_SUCCESS && is_active() ? gsh_pool_find((uintptr_t)pool)
+						   : NULL;
 	if (entry)
 		gsh_pool_export(entry);
 	return res;
@@ -251,12 +254,14 @@ CUresult CUDAAPI cuMemPoolExportPointer(CUmemPoolPtrExportData *shareData_out,
 
 	GSH_NEED(cuMemPoolExportPointer);
 	res = enter();
-	return res != CUDA_SUCCESS ? res
-				   : gsh_driver.cuMemPoolExportPointer(shareData_out, ptr);
+	return res != CUDA_SUCCESS
+		       ? res
+		       : gsh_driver.cuMemPoolExportPointer(shareData_out, ptr);
 }
 
 static CUresult import_pool(CUmemoryPool *pool_out, void *handle,
-			    CUmemAllocationHandleType handleType, unsigned long long flags)
+			    CUmemAllocationHandleType handleType,
+			    unsigned long long flags)
 {
 	struct gsh_pool *entry = gsh_pool_prepare();
 	CUresult res;

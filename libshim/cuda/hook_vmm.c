@@ -88,15 +88,19 @@ CUresult CUDAAPI cuMemRelease(CUmemGenericAllocationHandle handle)
 CUresult CUDAAPI cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *handle,
 					     void *addr)
 {
+	struct gsh_vmm_memory *memory;
 	CUresult res;
 
 	GSH_NEED(cuMemRetainAllocationHandle);
 	res = enter();
 	if (res != CUDA_SUCCESS)
 		return res;
+	if (!is_active())
+		return gsh_driver.cuMemRetainAllocationHandle(handle, addr);
+	/* Else another thread could take away what keeps it before it counts as retained. */
+	memory = gsh_vmm_retain_begin((uintptr_t)addr);
 	res = gsh_driver.cuMemRetainAllocationHandle(handle, addr);
-	if (res == CUDA_SUCCESS && is_active())
-		gsh_vmm_retained(*handle);
+	gsh_vmm_retain_end(memory, res == CUDA_SUCCESS ? *handle : 0);
 	return res;
 }
 
@@ -175,12 +179,15 @@ static int32_t device_of(CUmemGenericAllocationHandle handle)
 		       : 0;
 }
 
-CUresult CUDAAPI cuMulticastBindMem(CUmemGenericAllocationHandle mcHandle, size_t mcOffset,
+CUresult CUDAAPI cuMulticastBindMem(CUmemGenericAllocationHandle mcHandle,
+				    size_t mcOffset,
 				    CUmemGenericAllocationHandle memHandle,
 				    size_t memOffset, size_t size,
 				    unsigned long long flags)
 {
-	struct gsh_vmm_range range = { .space = mcHandle, .start = mcOffset, .bytes = size };
+	struct gsh_vmm_range range = { .space = mcHandle,
+				       .start = mcOffset,
+				       .bytes = size };
 	struct gsh_vmm_mapping *mapping;
 	CUresult res;
 

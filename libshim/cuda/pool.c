@@ -11,7 +11,7 @@
 #include "cuda/room.h"
 
 /* What drivers were seen to grow pools by; smaller until a pool shows that it is less. */
-#define GRANULE_BYTES	  (UINT64_C(32) << 20)
+#define GRANULE_BYTES (UINT64_C(32) << 20)
 #define GRANULE_MAX_BYTES (UINT64_C(1) << 30)
 
 /* ---- the table ---- */
@@ -167,9 +167,9 @@ bool gsh_pool_read(struct gsh_pool *pool, uint64_t *reserved)
 
 	if (pool->state != GSH_POOL_ALIVE || pool->imported ||
 	    !gsh_driver.call_cuMemPoolGetAttribute ||
-	    gsh_driver.call_cuMemPoolGetAttribute(
-		    (CUmemoryPool)(uintptr_t)pool->handle,
-		    CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &value) != CUDA_SUCCESS)
+	    gsh_driver.call_cuMemPoolGetAttribute((CUmemoryPool)(uintptr_t)pool->handle,
+						  CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT,
+						  &value) != CUDA_SUCCESS)
 		return false;
 	*reserved = value;
 	return true;
@@ -256,8 +256,7 @@ CUresult gsh_pool_begin(struct gsh_pool *pool, uint64_t bytes, uint64_t stream,
 	CUresult res;
 
 	for (;;) {
-		uint64_t need =
-			rounded_up(bytes, gsh_load_relaxed(&pool->granule_bytes));
+		uint64_t need = rounded_up(bytes, gsh_load_relaxed(&pool->granule_bytes));
 		bool tight = gsh_load_relaxed(&pool->tight);
 
 		/* Where growing was refused last time, it is not tried first. */

@@ -29,8 +29,8 @@ enum gsh_pool_state {
 	GSH_POOL_NONE = 0, /* the entry is free */
 	GSH_POOL_COMING,   /* the entry is kept for a pool that is being made */
 	GSH_POOL_ALIVE,
-	GSH_POOL_DYING,	   /* destroyed; what it holds goes with its last allocation */
-	GSH_POOL_LEFT,	   /* destroyed, and exported: others may keep what it held */
+	GSH_POOL_DYING, /* destroyed; what it holds goes with its last allocation */
+	GSH_POOL_LEFT,	/* destroyed, and exported: others may keep what it held */
 };
 
 /* Rows that are none. */
@@ -62,8 +62,9 @@ struct gsh_pools {
 	uint32_t dirty;	      /* atomic; some pool may be */
 	uint64_t frees;	      /* atomic; number of the last */
 	struct gsh_pool *blocks[GSH_POOL_BLOCKS]; /* atomic */
-	struct gsh_allocs allocs; /* by address; context: the pool's number; kept apart from
-				   * the process' others, as contexts do not take them along */
+	/* By address; context: the struct gsh_pool. Apart from the process' other allocations,
+	 * which contexts take along. */
+	struct gsh_allocs allocs;
 };
 
 /* ---- making and ending ---- */
@@ -146,13 +147,17 @@ static inline bool gsh_pools_dirty(void)
 }
 
 /*
- * Waited for: all that was freed up to mark on a stream, or on the streams of a context,
- * which may have gone with it (0, 0: on streams that are not known). Reads again what pools
- * hold.
+ * Waited for: all that was freed up to mark on a stream, or on the streams of a context
+ * (0, 0: on streams that are not known). Reads again what pools hold.
  */
 void gsh_pools_synchronised(uint64_t stream, uint64_t context, uint64_t mark);
 /* Before the driver destroys a stream, and may give its handle to another. */
 void gsh_pools_stream_goes(CUstream stream);
+/*
+ * A context has gone with its streams: what was freed on them up to mark is over. Releases
+ * nothing by itself: the next time that somebody waits for something does.
+ */
+void gsh_pools_context_gone(uint64_t context, uint64_t mark);
 
 /* Trims all pools of the device. Returns how many bytes were refunded. */
 uint64_t gsh_pools_trim(int row);

@@ -65,8 +65,8 @@ void gsh_pool_export(struct gsh_pool *pool)
 
 int gsh_pool_enter_import(uint64_t address, int row)
 {
-	struct gsh_pools *pools =
-		gsh_pages_once((void **)&gsh_process->pools, sizeof(struct gsh_pools));
+	struct gsh_pools *pools = gsh_pages_once((void **)&gsh_process->pools,
+						 sizeof(struct gsh_pools));
 	struct gsh_alloc alloc = {
 		.handle = address,
 		.bytes = 1, /* times imported */
@@ -105,8 +105,8 @@ void gsh_pool_free_begin(struct gsh_pool_free *release, uint64_t address)
 	}
 	gsh_unlock(&pools->lock);
 	if (release->known && !release->alloc.exported) {
-		struct gsh_pool *pool =
-			(struct gsh_pool *)(uintptr_t)release->alloc.context;
+		struct gsh_pool *pool = (struct gsh_pool *)(uintptr_t)
+						release->alloc.context;
 
 		gsh_lock(&pool->growth.lock);
 		gsh_space_free_begins(&pool->space, address, release->alloc.bytes);
@@ -202,6 +202,23 @@ void gsh_pools_stream_goes(CUstream stream)
 	}
 }
 
+void gsh_pools_context_gone(uint64_t context, uint64_t mark)
+{
+	struct gsh_pools *pools = gsh_pool_table();
+	uint32_t used;
+
+	if (!pools)
+		return;
+	used = gsh_load_acquire(&pools->used);
+	for (uint32_t i = 0; i < used; i++) {
+		struct gsh_pool *pool = gsh_pool_at(pools, i);
+
+		gsh_lock(&pool->growth.lock);
+		gsh_space_synchronised(&pool->space, 0, context, mark);
+		gsh_unlock(&pool->growth.lock);
+	}
+}
+
 /* ---- trimming ---- */
 
 CUresult gsh_pool_trim_to(struct gsh_pool *pool, uint64_t handle, size_t keep_bytes)
@@ -222,8 +239,7 @@ static uint64_t trim(struct gsh_pool *pool, int row)
 	uint64_t refunded = 0;
 
 	gsh_lock(&pool->growth.lock);
-	if (pool->state == GSH_POOL_ALIVE && pool->growth.row == row &&
-	    !pool->imported) {
+	if (pool->state == GSH_POOL_ALIVE && pool->growth.row == row && !pool->imported) {
 		if (pool->growth.reserved > 0 && gsh_driver.cuMemPoolTrimTo) {
 			gsh_driver.cuMemPoolTrimTo((CUmemoryPool)(uintptr_t)pool->handle,
 						   0);

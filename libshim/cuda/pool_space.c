@@ -96,10 +96,20 @@ void gsh_space_taken(struct gsh_space *space, uint64_t address, uint64_t bytes)
 	}
 }
 
+/* Whether all frees on streams other than this one are over and were waited for. */
+static bool is_quiet(const struct gsh_space *space, uint64_t stream)
+{
+	return space->freeing == 0 && space->others_used == 0 &&
+	       (space->freers_used == 0 ||
+		(space->freers_used == 1 && space->freers[0].stream == stream));
+}
+
 bool gsh_space_fits(const struct gsh_space *space, uint64_t bytes, uint64_t stream)
 {
+	if (!is_quiet(space, stream))
+		return false;
 	for (uint32_t i = 0; i < space->places_used; i++)
-		if (space->places[i].bytes >= bytes && space->places[i].number &&
+		if (space->places[i].bytes >= bytes &&
 		    (space->places[i].stream == 0 || space->places[i].stream == stream))
 			return true;
 	return false;
@@ -114,6 +124,7 @@ void gsh_space_forget(struct gsh_space *space)
 
 void gsh_space_free_begins(struct gsh_space *space, uint64_t address, uint64_t bytes)
 {
+	space->freeing++;
 	/* Until it is over, the address stands for the stream: it is freed once at a time. */
 	add_place(space, (struct gsh_place){ .address = address,
 					     .bytes = end_of(address, bytes) - address,
@@ -159,6 +170,7 @@ static void add_freer(struct gsh_space *space, const struct gsh_freer *freer)
 void gsh_space_freed(struct gsh_space *space, uint64_t address,
 		     const struct gsh_freer *freer)
 {
+	space->freeing--;
 	for (uint32_t i = 0; i < space->places_used;) {
 		struct gsh_place *place = &space->places[i];
 

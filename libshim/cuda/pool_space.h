@@ -4,8 +4,9 @@
  * A pool that may not grow can still serve what fits where something was freed: on the same
  * stream at once, on any when that stream was waited for (CUDA Programming Guide, "Stream
  * Ordered Memory Allocator"). This remembers such places, the largest ones if there are many,
- * and never joins two: between them may lie a border that only the driver knows. So it
- * knows less than the driver, never more.
+ * and never joins two: between them may lie a border that only the driver knows. While frees
+ * of other streams are not over, nothing is certain: the driver may have joined what they
+ * free with what was free before. So this knows less than the driver, never more.
  *
  * Also knows on which streams frees may be waiting still. Each free has a number, so that
  * what is freed while somebody waits for the stream does not count as waited for.
@@ -25,9 +26,9 @@ enum { GSH_SPACE_PLACES = 64, GSH_SPACE_STREAMS = 16, GSH_SPACE_CONTEXTS = 32 };
 
 struct gsh_place {
 	uint64_t address, bytes;
-	uint64_t stream; /* that must be waited for, by others than itself */
+	uint64_t stream;  /* that must be waited for, by others than itself */
 	uint64_t context; /* of the stream */
-	uint64_t number; /* of the free; 0: it is not over yet */
+	uint64_t number;  /* of the free; 0: it is not over yet */
 };
 
 /* A stream on which something was freed. */
@@ -39,6 +40,7 @@ struct gsh_freer {
 /* All zero is empty. */
 struct gsh_space {
 	uint32_t places_used, freers_used, others_used;
+	uint32_t freeing; /* frees that have begun and are not over */
 	struct gsh_place places[GSH_SPACE_PLACES];
 	struct gsh_freer freers[GSH_SPACE_STREAMS];
 	/* By context: streams that have gone, or for which there was no room above. A context

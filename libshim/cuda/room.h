@@ -18,8 +18,9 @@
 #include <stdint.h>
 
 struct gsh_room {
-	uint64_t since_ns; /* of the first call that found nothing to give back; 0: none yet */
-	uint64_t steps;	   /* as in struct gsh_activity, then */
+	uint64_t
+		since_ns; /* of the first call that found nothing to give back; 0: none yet */
+	uint64_t steps; /* as in struct gsh_activity, then */
 	uint32_t calls;
 };
 

@@ -208,21 +208,6 @@ bool gsh_vmm_referenced(struct gsh_vmm_memory *fresh, uint64_t handle, int row)
 	return known;
 }
 
-bool gsh_vmm_retained(uint64_t handle)
-{
-	struct gsh_vmm *vmm = vmm_if_any();
-	struct gsh_vmm_memory *known;
-
-	if (!vmm)
-		return false;
-	gsh_lock(&vmm->lock);
-	known = find(vmm, handle, true);
-	if (known)
-		known->references++;
-	gsh_unlock(&vmm->lock);
-	return known;
-}
-
 struct gsh_vmm_memory *gsh_vmm_release_begin(uint64_t handle)
 {
 	struct gsh_vmm *vmm = vmm_if_any();
@@ -273,23 +258,65 @@ struct gsh_vmm_memory *gsh_vmm_export_begin(uint64_t handle)
 	return memory;
 }
 
-struct gsh_vmm_memory *gsh_vmm_export_mapped_begin(uint64_t address)
+static struct gsh_vmm_memory *mapped_at(struct gsh_vmm *vmm, uint64_t address)
+{
+	struct gsh_vmm_mapping *first = *link_of(vmm, 0, 0, address);
+
+	if (first)
+		return first->memory;
+	for (uint32_t i = 0; i < GSH_VMM_BUCKETS; i++)
+		for (struct gsh_vmm_mapping *m = vmm->mappings[i]; m; m = m->next)
+			if (m->range.space == 0 &&
+			    address - m->range.start < m->range.bytes)
+				return m->memory;
+	return NULL;
+}
+
+static struct gsh_vmm_memory *hold_mapped(uint64_t address)
 {
 	struct gsh_vmm *vmm = vmm_if_any();
-	struct gsh_vmm_memory *memory = NULL;
+	struct gsh_vmm_memory *memory;
 
 	if (!vmm)
 		return NULL;
 	gsh_lock(&vmm->lock);
-	for (uint32_t i = 0; i < GSH_VMM_BUCKETS && !memory; i++)
-		for (struct gsh_vmm_mapping *m = vmm->mappings[i]; m; m = m->next)
-			if (m->range.space == 0 &&
-			    address - m->range.start < m->range.bytes)
-				memory = m->memory;
+	memory = mapped_at(vmm, address);
 	if (memory)
 		memory->calls++;
 	gsh_unlock(&vmm->lock);
 	return memory;
+}
+
+struct gsh_vmm_memory *gsh_vmm_export_mapped_begin(uint64_t address)
+{
+	return hold_mapped(address);
+}
+
+struct gsh_vmm_memory *gsh_vmm_retain_begin(uint64_t address)
+{
+	return hold_mapped(address);
+}
+
+void gsh_vmm_retain_end(struct gsh_vmm_memory *memory, uint64_t handle)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	struct gsh_vmm_memory *retained = memory;
+	struct gone all = { { 0 }, { 0 } };
+
+	if (!vmm)
+		return;
+	gsh_lock(&vmm->lock);
+	/* Somebody may have mapped other memory there meanwhile. */
+	if (handle && (!memory || memory->handle != handle))
+		retained = find(vmm, handle, true);
+	if (handle && retained)
+		retained->references++;
+	if (memory) {
+		memory->calls--;
+		settle(vmm, memory, &all);
+	}
+	gsh_unlock(&vmm->lock);
+	refund(&all);
 }
 
 void gsh_vmm_export_end(struct gsh_vmm_memory *memory, bool exported)

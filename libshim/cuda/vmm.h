@@ -30,7 +30,7 @@ enum { GSH_VMM_BUCKETS = 8192 };
 struct gsh_vmm {
 	struct gsh_lock lock; /* guards all below */
 	struct gsh_pieces memory_pieces, mapping_pieces;
-	struct gsh_vmm_memory *memories[GSH_VMM_BUCKETS];   /* by handle */
+	struct gsh_vmm_memory *memories[GSH_VMM_BUCKETS];  /* by handle */
 	struct gsh_vmm_mapping *mappings[GSH_VMM_BUCKETS]; /* by space and start */
 };
 
@@ -48,8 +48,12 @@ void gsh_vmm_made(struct gsh_vmm_memory *memory, uint64_t handle, int row,
  */
 bool gsh_vmm_referenced(struct gsh_vmm_memory *fresh, uint64_t handle, int row);
 
-/* cuMemRetainAllocationHandle has returned it. False: it is not known. */
-bool gsh_vmm_retained(uint64_t handle);
+/*
+ * Around cuMemRetainAllocationHandle: keeps what is mapped at an address as it is, and adds a
+ * reference if that is the memory whose handle the driver has returned (0: none).
+ */
+struct gsh_vmm_memory *gsh_vmm_retain_begin(uint64_t address);
+void gsh_vmm_retain_end(struct gsh_vmm_memory *memory, uint64_t handle);
 
 /* Takes a reference away; NULL: the handle is not known. Then the second. */
 struct gsh_vmm_memory *gsh_vmm_release_begin(uint64_t handle);

@@ -13,7 +13,7 @@
 #include "common_tenant.h"
 #include "common_truth.h"
 
-#define MIB   ((uint64_t)1 << 20)
+#define MIB ((uint64_t)1 << 20)
 #define QUOTA "GPUSHIM_MEMORY=64MiB"
 
 static uint64_t left_bytes(void)
@@ -42,7 +42,8 @@ static CUdeviceptr add(CUgraph graph, uint64_t bytes, bool freed)
 	};
 	CUgraphNode node, end;
 
-	check_result(cuGraphAddMemAllocNode(&node, graph, NULL, 0, &params), CUDA_SUCCESS);
+	check_result(cuGraphAddMemAllocNode(&node, graph, NULL, 0, &params),
+		     CUDA_SUCCESS);
 	if (freed)
 		check_result(cuGraphAddMemFreeNode(&end, graph, &node, 1, params.dptr),
 			     CUDA_SUCCESS);
@@ -209,8 +210,9 @@ static void allocations_of_child_graphs_are_counted(void)
 
 TENANT_BODY(uploaded)
 {
-	CUDA_GRAPH_INSTANTIATE_PARAMS params = { .flags =
-							 CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD };
+	CUDA_GRAPH_INSTANTIATE_PARAMS params = {
+		.flags = CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD
+	};
 	CUgraph graph;
 	CUgraphExec exec, second;
 	CUdeviceptr p;

@@ -14,7 +14,7 @@
 #include "common_tenant.h"
 #include "common_truth.h"
 
-#define MIB   ((uint64_t)1 << 20)
+#define MIB ((uint64_t)1 << 20)
 #define QUOTA "GPUSHIM_MEMORY=64MiB"
 
 CUresult CUDAAPI cuMemAllocAsync_ptsz(CUdeviceptr *dptr, size_t bytes, CUstream stream);
@@ -161,8 +161,8 @@ TENANT_BODY(hami_pool)
 
 	tenant_context();
 	pool = new_pool(CU_MEM_LOCATION_TYPE_DEVICE);
-	while (got < 8 && cuMemAllocFromPoolAsync(&p[got], 32 * MIB, pool, NULL) ==
-				  CUDA_SUCCESS)
+	while (got < 8 &&
+	       cuMemAllocFromPoolAsync(&p[got], 32 * MIB, pool, NULL) == CUDA_SUCCESS)
 		got++;
 	check(got == 2);
 	while (got > 0)
@@ -430,9 +430,9 @@ TENANT_BODY(failed_calls)
 
 static void failed_calls_change_nothing(void)
 {
-	CU_ASSERT(tenant_passes("failed_calls", QUOTA,
-				"SIMGPU_FAULTS=cuMemAllocAsync@1=999;cuMemFreeAsync@2=999",
-				NULL));
+	CU_ASSERT(tenant_passes(
+		"failed_calls", QUOTA,
+		"SIMGPU_FAULTS=cuMemAllocAsync@1=999;cuMemFreeAsync@2=999", NULL));
 }
 
 TENANT_BODY(plain_memory_freed_in_order)
@@ -460,8 +460,7 @@ TENANT_BODY(a_small_granule)
 	tenant_context();
 	/* The first call cannot know it, later ones have seen it. */
 	check_result(cuMemAllocAsync(&p[0], 2 * MIB, NULL), CUDA_SUCCESS);
-	while (got < 31 &&
-	       cuMemAllocAsync(&p[got + 1], 2 * MIB, NULL) == CUDA_SUCCESS)
+	while (got < 31 && cuMemAllocAsync(&p[got + 1], 2 * MIB, NULL) == CUDA_SUCCESS)
 		got++;
 	check(got == 23);
 	check(truth_requested() == 48 * MIB);
@@ -581,7 +580,9 @@ TENANT_BODY(eight_threads_race)
 	if (getenv("KEEP"))
 		keep_all(pool);
 	for (unsigned i = 0; i < THREADS; i++) {
-		racers[i] = (struct racer){ .context = context, .pool = pool, .number = i };
+		racers[i] = (struct racer){ .context = context,
+					    .pool = pool,
+					    .number = i };
 		pthread_create(&racers[i].thread, NULL, race, &racers[i]);
 	}
 	for (unsigned i = 0; i < THREADS; i++) {
@@ -639,10 +640,10 @@ static void *hold_a_share(void *data)
 	check_result(cuCtxSetCurrent(racer->context), CUDA_SUCCESS);
 	stream = new_stream();
 	for (int i = 0; i < ROUNDS; i++) {
-		CUresult result =
-			racer->number % 2
-				? cuMemAllocAsync(&p, 32 * MIB, stream)
-				: cuMemAllocFromPoolAsync(&p, 32 * MIB, racer->pool, stream);
+		CUresult result = racer->number % 2
+					  ? cuMemAllocAsync(&p, 32 * MIB, stream)
+					  : cuMemAllocFromPoolAsync(&p, 32 * MIB,
+								    racer->pool, stream);
 
 		if (!check_result(result, CUDA_SUCCESS))
 			break;
@@ -666,7 +667,9 @@ TENANT_BODY(shares_that_fit)
 		keep_all(default_pool());
 	}
 	for (unsigned i = 0; i < THREADS; i++) {
-		racers[i] = (struct racer){ .context = context, .pool = pool, .number = i };
+		racers[i] = (struct racer){ .context = context,
+					    .pool = pool,
+					    .number = i };
 		pthread_create(&racers[i].thread, NULL, hold_a_share, &racers[i]);
 	}
 	for (unsigned i = 0; i < THREADS; i++)

@@ -19,7 +19,7 @@
 #include "common_tenant.h"
 #include "common_truth.h"
 
-#define MIB   ((uint64_t)1 << 20)
+#define MIB ((uint64_t)1 << 20)
 #define QUOTA "GPUSHIM_MEMORY=100MiB"
 
 typedef CUmemGenericAllocationHandle handle_t;
@@ -133,10 +133,10 @@ static handle_t take_memory(int way)
 	char byte;
 	int fd = take(way, &byte, 1);
 
-	check_result(cuMemImportFromShareableHandle(
-			     &handle, (void *)(intptr_t)fd,
-			     CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR),
-		     CUDA_SUCCESS);
+	check_result(
+		cuMemImportFromShareableHandle(&handle, (void *)(intptr_t)fd,
+					       CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR),
+		CUDA_SUCCESS);
 	close(fd);
 	return handle;
 }
@@ -325,10 +325,10 @@ TENANT_BODY(own_import)
 	check_result(cuMemExportToShareableHandle(
 			     &fd, 12345, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0),
 		     CUDA_ERROR_INVALID_VALUE);
-	check_result(cuMemImportFromShareableHandle(
-			     &again, (void *)(intptr_t)9999,
-			     CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR),
-		     CUDA_ERROR_INVALID_VALUE);
+	check_result(
+		cuMemImportFromShareableHandle(&again, (void *)(intptr_t)9999,
+					       CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR),
+		CUDA_ERROR_INVALID_VALUE);
 	check(left_bytes() == 40 * MIB);
 }
 

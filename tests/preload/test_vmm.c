@@ -11,7 +11,7 @@
 #include "common_tenant.h"
 #include "common_truth.h"
 
-#define MIB   ((uint64_t)1 << 20)
+#define MIB ((uint64_t)1 << 20)
 #define QUOTA "GPUSHIM_MEMORY=64MiB"
 
 typedef CUmemGenericAllocationHandle handle_t;
@@ -24,7 +24,8 @@ static uint64_t left_bytes(void)
 	return free_bytes;
 }
 
-static CUresult create_on(CUmemLocationType type, int id, uint64_t bytes, handle_t *handle)
+static CUresult create_on(CUmemLocationType type, int id, uint64_t bytes,
+			  handle_t *handle)
 {
 	const CUmemAllocationProp prop = { .type = CU_MEM_ALLOCATION_TYPE_PINNED,
 					   .location = { type, id } };
@@ -47,7 +48,8 @@ static CUdeviceptr reserve(uint64_t bytes)
 
 static bool held(uint64_t bytes)
 {
-	return check(truth_requested() == bytes) && check(left_bytes() == 64 * MIB - bytes);
+	return check(truth_requested() == bytes) &&
+	       check(left_bytes() == 64 * MIB - bytes);
 }
 
 /* ---- at the limit ---- */
@@ -110,7 +112,8 @@ TENANT_BODY(on_the_host)
 	handle_t h;
 
 	tenant_context();
-	check_result(create_on(CU_MEM_LOCATION_TYPE_HOST, 0, 200 * MIB, &h), CUDA_SUCCESS);
+	check_result(create_on(CU_MEM_LOCATION_TYPE_HOST, 0, 200 * MIB, &h),
+		     CUDA_SUCCESS);
 	check_result(create_on(CU_MEM_LOCATION_TYPE_HOST_NUMA, 0, 200 * MIB, &h),
 		     CUDA_SUCCESS);
 	check(left_bytes() == 64 * MIB);
@@ -185,8 +188,9 @@ TENANT_BODY(retained)
 	check_result(cuMemMap(va, 64 * MIB, 0, h, 0), CUDA_SUCCESS);
 	check_result(cuMemRelease(h), CUDA_SUCCESS);
 	/* From an address in the middle, when no reference is left. */
-	check_result(cuMemRetainAllocationHandle(&same, (void *)(uintptr_t)(va + 5 * MIB)),
-		     CUDA_SUCCESS);
+	check_result(
+		cuMemRetainAllocationHandle(&same, (void *)(uintptr_t)(va + 5 * MIB)),
+		CUDA_SUCCESS);
 	check(same == h);
 	check_result(cuMemRetainAllocationHandle(&same, (void *)(uintptr_t)va),
 		     CUDA_SUCCESS);
@@ -484,6 +488,62 @@ static void release_and_unmap_at_once_give_back_exactly_once(void)
 	CU_ASSERT_EQUAL(tenant_device_requested_peak(), 64 * MIB);
 }
 
+/* One thread takes a handle of what the other is giving back: it has all or nothing. */
+struct grab {
+	struct relay relay;
+	CUdeviceptr va;
+	handle_t got;
+	CUresult result;
+};
+
+static void *retain_at_once(void *data)
+{
+	struct grab *grab = data;
+
+	check_result(cuCtxSetCurrent(grab->relay.context), CUDA_SUCCESS);
+	for (int i = 0; i < ROUNDS; i++) {
+		pthread_barrier_wait(&grab->relay.begun);
+		grab->result = cuMemRetainAllocationHandle(&grab->got, (void *)grab->va);
+		pthread_barrier_wait(&grab->relay.done);
+	}
+	return NULL;
+}
+
+TENANT_BODY(retained_while_it_goes)
+{
+	static struct grab grab;
+	struct relay *relay = &grab.relay;
+	pthread_t thread;
+
+	tenant_context();
+	check_result(cuCtxGetCurrent(&relay->context), CUDA_SUCCESS);
+	pthread_barrier_init(&relay->begun, NULL, 2);
+	pthread_barrier_init(&relay->done, NULL, 2);
+	grab.va = reserve(64 * MIB);
+	pthread_create(&thread, NULL, retain_at_once, &grab);
+	for (int i = 0; i < ROUNDS; i++) {
+		check_result(create(64 * MIB, &relay->handle), CUDA_SUCCESS);
+		check_result(cuMemMap(grab.va, 64 * MIB, 0, relay->handle, 0),
+			     CUDA_SUCCESS);
+		check_result(cuMemRelease(relay->handle), CUDA_SUCCESS);
+		pthread_barrier_wait(&relay->begun);
+		check_result(cuMemUnmap(grab.va, 64 * MIB), CUDA_SUCCESS);
+		pthread_barrier_wait(&relay->done);
+		if (!held(grab.result == CUDA_SUCCESS ? 64 * MIB : 0))
+			break;
+		if (grab.result == CUDA_SUCCESS)
+			check_result(cuMemRelease(grab.got), CUDA_SUCCESS);
+	}
+	pthread_join(thread, NULL);
+	held(0);
+}
+
+static void a_handle_retained_while_its_memory_goes_keeps_the_charge(void)
+{
+	CU_ASSERT(tenant_passes("retained_while_it_goes", QUOTA, NULL));
+	CU_ASSERT_EQUAL(tenant_device_requested_peak(), 64 * MIB);
+}
+
 const struct unit_suite unit_suite = {
 	.name = "physical memory under a quota",
 	.teardown = tenant_forget,
@@ -503,5 +563,6 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(racing_threads_never_exceed_the_quota),
 		UNIT_TEST(without_the_shim_racing_threads_exceed_it),
 		UNIT_TEST(release_and_unmap_at_once_give_back_exactly_once),
+		UNIT_TEST(a_handle_retained_while_its_memory_goes_keeps_the_charge),
 	},
 };

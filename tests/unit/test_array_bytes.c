@@ -100,6 +100,9 @@ static void levels_shrink_and_layers_do_not(void)
 	CU_ASSERT_EQUAL(bytes(CU_AD_FORMAT_FLOAT, 1, 4, 4, 0, 0, 0), 64);
 	CU_ASSERT_EQUAL(bytes(CU_AD_FORMAT_FLOAT, 1, 4, 4, 3, CUDA_ARRAY3D_LAYERED, 3),
 			3 * 84);
+	/* The longest extent says how many levels there are; layers are none. */
+	CU_ASSERT_EQUAL(bytes(CU_AD_FORMAT_FLOAT, 1, 1, 1, 6, CUDA_ARRAY3D_CUBEMAP, 3),
+			24);
 	/* 8 x 4 x 2, 4 x 2 x 1, 2 x 1 x 1, 1 x 1 x 1. */
 	CU_ASSERT_EQUAL(bytes(CU_AD_FORMAT_FLOAT, 1, 8, 4, 2, 0, 4),
 			(64 + 8 + 2 + 1) * 4);
