@@ -70,9 +70,9 @@ struct gsh_graph_needs {
  * remember it. OUT_OF_MEMORY: the system has none.
  */
 CUresult gsh_graph_needs(CUgraph graph, struct gsh_graph_needs *needs);
-/* Afterwards; exec 0: it failed. */
-void gsh_graph_instantiated(struct gsh_graph_needs *needs, uint64_t exec);
-void gsh_graph_exec_destroyed(uint64_t exec);
+/* Afterwards; handle: CUgraphExec, 0: it failed. */
+void gsh_graph_instantiated(struct gsh_graph_needs *needs, uint64_t handle);
+void gsh_graph_exec_destroyed(uint64_t handle);
 
 /* ---- launching, uploading ---- */
 
@@ -90,7 +90,7 @@ struct gsh_graph_launch {
 };
 
 /* CUDA_SUCCESS: call the driver, then end; OUT_OF_MEMORY (a denial), NOT_PERMITTED. */
-CUresult gsh_graph_launch_begin(struct gsh_graph_launch *launch, uint64_t exec);
+CUresult gsh_graph_launch_begin(struct gsh_graph_launch *launch, uint64_t handle);
 /* The same for a graph that is uploaded while it is instantiated. */
 CUresult gsh_graph_upload_begin(struct gsh_graph_launch *launch,
 				const struct gsh_graph_needs *needs);

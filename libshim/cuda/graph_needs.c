@@ -80,7 +80,7 @@ static CUresult sum_graph(CUgraph graph, struct sums *sums, int depth)
 
 	if (res != CUDA_SUCCESS || count == 0)
 		return res;
-	bytes = count * sizeof(*nodes);
+	bytes = count * (sizeof(here) / NODES_HERE);
 	if (count > NODES_HERE)
 		nodes = gsh_pages_map(bytes);
 	if (!nodes)

@@ -64,6 +64,8 @@ void *gsh_pieces_take(struct gsh_pieces *pieces, size_t bytes)
 			gsh_pieces_give(pieces, pages + at);
 	}
 	piece = pieces->free;
+	if (!piece)
+		return NULL;
 	pieces->free = *(void **)piece;
 	memset(piece, 0, bytes);
 	return piece;

@@ -209,8 +209,6 @@ static int measured(char **argv)
 
 /* ---- outside ---- */
 
-extern char **environ;
-
 struct child {
 	pid_t pid;
 	int in, out;
@@ -310,7 +308,7 @@ static double start_us(bool shim)
 	static char preload[600];
 	char *argv[] = { (char *)(uintptr_t) "true", NULL };
 	char *bare[] = { NULL }, *with[] = { preload, NULL };
-	uint64_t begin_ns = bench_now_ns();
+	uint64_t begin_ns;
 	pid_t pid;
 	int status;
 

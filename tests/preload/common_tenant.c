@@ -142,8 +142,6 @@ static size_t set_variable(char **environment, size_t count, char *variable)
 	return count;
 }
 
-extern char **environ;
-
 static void exec_body(const char *body, bool shim, va_list variables)
 {
 	char *environment[ENVIRONMENT_MAX + 1], dir[PATH_MAX + 32], preload[PATH_MAX + 32];

@@ -487,7 +487,7 @@ static void who_has_a_large_environment_is_not_swept(void)
 	char *large = malloc(100001);
 	siginfo_t info;
 
-	CU_ASSERT_FATAL(large != NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(large);
 	memset(large, 'x', 100000);
 	large[100000] = '\0';
 	setenv("LARGE_1", large, 1);

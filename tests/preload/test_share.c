@@ -198,6 +198,7 @@ TENANT_BODY(taker_that_keeps)
 
 static bool both_meet(pid_t giver, const char *taker, pid_t *taking)
 {
+	*taking = 0;
 	if (!tenant_met(giver))
 		return false;
 	tenant_go(giver);

@@ -73,7 +73,7 @@ static int read_all(const char *dir, struct shown *shown)
 		if (read_tenant(dir, there.names[i], shown) < 0)
 			result = ctl_fail("Tenant %s is left out: %s.", there.names[i],
 					  gpushim_reader_reason());
-		else
+		else if (shown->count > 0)
 			result |= say_damaged(dir, shown->snapshots[shown->count - 1]);
 	ctl_tenants_free(&there);
 	return result;
@@ -272,7 +272,7 @@ int ctl_show(int argc, char **argv)
 	else if (read_tenant(dir, argv[optind], &shown) < 0)
 		result = ctl_fail("%s.", gpushim_reader_reason());
 	else
-		result = say_damaged(dir, shown.snapshots[0]);
+		result = shown.count > 0 ? say_damaged(dir, shown.snapshots[0]) : EXIT_OK;
 	if (json)
 		result |= ctl_show_json(dir, shown.snapshots, shown.count);
 	else if (result == EXIT_OK || shown.count > 0)

@@ -112,6 +112,7 @@ int main(int argc, char **argv)
 	if (!data || inputs_count == 0) {
 		fprintf(stderr, "%s has no inputs; run this from the repository's root\n",
 			directory);
+		free(data);
 		return 1;
 	}
 	for (unsigned i = 0; i < inputs_count; i++)
