@@ -7,6 +7,19 @@
 #include "cuda/hook.h"
 #include "cuda/pool.h"
 
+/*
+ * Whether a wait may be passed on as it is: what is freed while it lasts is left to the next.
+ * The driver's entry is known to whoever has an account; it may lack one.
+ */
+static inline bool nothing_freed(void)
+{
+	const struct gsh_process *process = gsh_load_acquire(&gsh_process);
+
+	return gsh_likely(process) &&
+	       gsh_likely(gsh_load_acquire(&process->mode) == GSH_MODE_ACTIVE) &&
+	       gsh_likely(!gsh_compare_pid) && !gsh_pools_dirty();
+}
+
 static CUresult enter(void)
 {
 	return gsh_likely(gsh_enter() == GSH_MODE_ACTIVE) ? CUDA_SUCCESS : gsh_inactive();
@@ -26,7 +39,7 @@ static CUresult event_done(CUresult res)
 	return res;
 }
 
-CUresult CUDAAPI cuStreamSynchronize(CUstream hStream)
+__attribute__((noinline)) static CUresult streamSynchronize(CUstream hStream)
 {
 	CUresult res;
 	uint64_t mark;
@@ -40,7 +53,14 @@ CUresult CUDAAPI cuStreamSynchronize(CUstream hStream)
 	return stream_done(res, hStream, false, mark);
 }
 
-CUresult CUDAAPI cuStreamSynchronize_ptsz(CUstream hStream)
+CUresult CUDAAPI cuStreamSynchronize(CUstream hStream)
+{
+	if (gsh_likely(nothing_freed()) && gsh_likely(gsh_driver.cuStreamSynchronize))
+		return gsh_driver.cuStreamSynchronize(hStream);
+	return streamSynchronize(hStream);
+}
+
+__attribute__((noinline)) static CUresult streamSynchronize_ptsz(CUstream hStream)
 {
 	CUresult res;
 	uint64_t mark;
@@ -54,7 +74,14 @@ CUresult CUDAAPI cuStreamSynchronize_ptsz(CUstream hStream)
 	return stream_done(res, hStream, true, mark);
 }
 
-CUresult CUDAAPI cuStreamQuery(CUstream hStream)
+CUresult CUDAAPI cuStreamSynchronize_ptsz(CUstream hStream)
+{
+	if (gsh_likely(nothing_freed()) && gsh_likely(gsh_driver.cuStreamSynchronize_ptsz))
+		return gsh_driver.cuStreamSynchronize_ptsz(hStream);
+	return streamSynchronize_ptsz(hStream);
+}
+
+__attribute__((noinline)) static CUresult streamQuery(CUstream hStream)
 {
 	CUresult res;
 	uint64_t mark;
@@ -68,7 +95,14 @@ CUresult CUDAAPI cuStreamQuery(CUstream hStream)
 	return stream_done(res, hStream, false, mark);
 }
 
-CUresult CUDAAPI cuStreamQuery_ptsz(CUstream hStream)
+CUresult CUDAAPI cuStreamQuery(CUstream hStream)
+{
+	if (gsh_likely(nothing_freed()) && gsh_likely(gsh_driver.cuStreamQuery))
+		return gsh_driver.cuStreamQuery(hStream);
+	return streamQuery(hStream);
+}
+
+__attribute__((noinline)) static CUresult streamQuery_ptsz(CUstream hStream)
 {
 	CUresult res;
 	uint64_t mark;
@@ -82,7 +116,14 @@ CUresult CUDAAPI cuStreamQuery_ptsz(CUstream hStream)
 	return stream_done(res, hStream, true, mark);
 }
 
-CUresult CUDAAPI cuEventSynchronize(CUevent hEvent)
+CUresult CUDAAPI cuStreamQuery_ptsz(CUstream hStream)
+{
+	if (gsh_likely(nothing_freed()) && gsh_likely(gsh_driver.cuStreamQuery_ptsz))
+		return gsh_driver.cuStreamQuery_ptsz(hStream);
+	return streamQuery_ptsz(hStream);
+}
+
+__attribute__((noinline)) static CUresult eventSynchronize(CUevent hEvent)
 {
 	CUresult res;
 
@@ -92,13 +133,27 @@ CUresult CUDAAPI cuEventSynchronize(CUevent hEvent)
 				   : event_done(gsh_driver.cuEventSynchronize(hEvent));
 }
 
-CUresult CUDAAPI cuEventQuery(CUevent hEvent)
+CUresult CUDAAPI cuEventSynchronize(CUevent hEvent)
+{
+	if (gsh_likely(nothing_freed()) && gsh_likely(gsh_driver.cuEventSynchronize))
+		return gsh_driver.cuEventSynchronize(hEvent);
+	return eventSynchronize(hEvent);
+}
+
+__attribute__((noinline)) static CUresult eventQuery(CUevent hEvent)
 {
 	CUresult res;
 
 	GSH_NEED(cuEventQuery);
 	res = enter();
 	return res != CUDA_SUCCESS ? res : event_done(gsh_driver.cuEventQuery(hEvent));
+}
+
+CUresult CUDAAPI cuEventQuery(CUevent hEvent)
+{
+	if (gsh_likely(nothing_freed()) && gsh_likely(gsh_driver.cuEventQuery))
+		return gsh_driver.cuEventQuery(hEvent);
+	return eventQuery(hEvent);
 }
 
 CUresult CUDAAPI cuCtxSynchronize(void)
