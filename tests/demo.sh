@@ -31,7 +31,13 @@ sim)
 	export SIMGPU_KERNEL_NS=1000000
 	mkdir "$SIMGPU_STATE"
 	;;
-real) export SIMGPU_STATE=$TMPDIR/unused ;;
+real)
+	if ! [ -e /dev/nvidiactl ]; then
+		echo 'demo: DEMO_GPU=real, but there is no NVIDIA driver here (/dev/nvidiactl).' >&2
+		exit 1
+	fi
+	export SIMGPU_STATE=$TMPDIR/unused
+	;;
 *)
 	echo "demo: DEMO_GPU=$gpu is none of sim, real, auto." >&2
 	exit 1
