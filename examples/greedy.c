@@ -41,10 +41,9 @@ static bool goes_on(void)
 int main(int argc, char **argv)
 {
 	uint64_t chunk_bytes = UINT64_C(64) << 20, rounds = 0, refusals = 1, words;
-	const struct ex_option options[] = {
-		{ "chunk", EX_BYTES, &chunk_bytes, 4096, "SIZE", "size of each block" },
-		{ 0 }
-	};
+	const struct ex_option options[] = { { "chunk", EX_BYTES, &chunk_bytes, 4096,
+					       "SIZE", "size of each block" },
+					     { 0 } };
 	int device = ex_options(argc, argv,
 				"Takes memory until it is refused, and lives on until "
 				"standard input ends.",
@@ -71,14 +70,16 @@ int main(int argc, char **argv)
 		refusals++;
 		rounds++;
 		if (held)
-			ex_fill(&gpu, blocks[rounds % held], rounds % held + 1, words, NULL);
+			ex_fill(&gpu, blocks[rounds % held], rounds % held + 1, words,
+				NULL);
 	}
 	for (uint32_t i = 0; i < held; i++) {
 		if (ex_count_wrong(blocks[i], i + 1, words))
 			ex_fail("block %" PRIu32 " has changed.", i);
 		EX_TRY(cuMemFree(blocks[i]));
 	}
-	printf("right: %" PRIu64 " rounds, %" PRIu64 " refusals, %" PRIu64 " bytes held\n",
+	printf("right: %" PRIu64 " rounds, %" PRIu64 " refusals, %" PRIu64
+	       " bytes held\n",
 	       rounds, refusals, held * chunk_bytes);
 	ex_close(&gpu);
 	return EX_EXIT_OK;

@@ -65,9 +65,9 @@ extern "C" {
 #endif
 
 /* "GSHLEDGR", little-endian. */
-#define GPUSHIM_LEDGER_MAGIC   UINT64_C(0x524744454c485347)
+#define GPUSHIM_LEDGER_MAGIC UINT64_C(0x524744454c485347)
 #define GPUSHIM_LEDGER_VERSION UINT32_C(1)
-#define GPUSHIM_SLOTS_MAX      512u
+#define GPUSHIM_SLOTS_MAX 512u
 
 /* What a charge is for. */
 enum gpushim_kind {
@@ -110,20 +110,21 @@ struct gpushim_ledger_device {
 	uint32_t state; /* enum gpushim_device_state */
 	uint32_t limit_source;
 	uint8_t uuid[16];
-	uint64_t total_bytes;	    /* of the device */
-	uint64_t limit_bytes;	    /* last obeyed; GPUSHIM_UNLIMITED: none */
-	uint64_t peak_bytes;	    /* highest sum of charges seen at a reservation */
-	uint64_t overhead_bytes;    /* measured, as last seen in the policy page */
-	uint64_t request_permille;  /* of GPU time, as last published */
+	uint64_t total_bytes;	   /* of the device */
+	uint64_t limit_bytes;	   /* last obeyed; GPUSHIM_UNLIMITED: none */
+	uint64_t peak_bytes;	   /* highest sum of charges seen at a reservation */
+	uint64_t overhead_bytes;   /* measured, as last seen in the policy page */
+	uint64_t request_permille; /* of GPU time, as last published */
 	uint64_t limit_permille;
-	uint64_t claim; /* hash of uuid; taken from 0 first, so that a row has one device */
+	uint64_t
+		claim; /* hash of uuid; taken from 0 first, so that a row has one device */
 	uint64_t reserved[6];
 };
 
 /* A process. */
 struct gpushim_ledger_slot {
-	uint32_t state; /* enum gpushim_slot_state; stored last */
-	uint32_t pid;	/* in the process' own namespace */
+	uint32_t state;		/* enum gpushim_slot_state; stored last */
+	uint32_t pid;		/* in the process' own namespace */
 	uint64_t pid_namespace; /* inode of /proc/self/ns/pid; 0: not known */
 	uint64_t start_unix_ns; /* when it took the slot */
 	uint64_t incarnation;	/* how often the slot was taken */
@@ -140,8 +141,8 @@ struct gpushim_ledger_cell {
 	uint64_t charged;
 	uint64_t sequence; /* counts increases of `charged` */
 	uint64_t exported_bytes;
-	uint64_t imports;    /* handles and pointers imported from other processes */
-	uint64_t peak_bytes; /* highest `charged` */
+	uint64_t imports;     /* handles and pointers imported from other processes */
+	uint64_t peak_bytes;  /* highest `charged` */
 	uint64_t withdrawals; /* reservations taken back before they were charged */
 	uint64_t reserved;
 	uint64_t kind_bytes[GPUSHIM_KINDS_MAX];
@@ -168,11 +169,12 @@ struct gpushim_ledger_header {
 };
 
 #define GPUSHIM_LEDGER_SLOTS_OFFSET sizeof(struct gpushim_ledger_header)
-#define GPUSHIM_LEDGER_CELLS_OFFSET \
-	(GPUSHIM_LEDGER_SLOTS_OFFSET + GPUSHIM_SLOTS_MAX * sizeof(struct gpushim_ledger_slot))
-#define GPUSHIM_LEDGER_BYTES                                           \
-	(GPUSHIM_LEDGER_CELLS_OFFSET + (size_t)GPUSHIM_DEVICES_MAX *   \
-		 GPUSHIM_SLOTS_MAX * sizeof(struct gpushim_ledger_cell))
+#define GPUSHIM_LEDGER_CELLS_OFFSET    \
+	(GPUSHIM_LEDGER_SLOTS_OFFSET + \
+	 GPUSHIM_SLOTS_MAX * sizeof(struct gpushim_ledger_slot))
+#define GPUSHIM_LEDGER_BYTES                                                             \
+	(GPUSHIM_LEDGER_CELLS_OFFSET + (size_t)GPUSHIM_DEVICES_MAX * GPUSHIM_SLOTS_MAX * \
+					       sizeof(struct gpushim_ledger_cell))
 
 /* Where in the file a slot lies; the byte there is the one that is locked. */
 static inline uint64_t gpushim_ledger_slot_offset(uint32_t slot)
@@ -183,16 +185,16 @@ static inline uint64_t gpushim_ledger_slot_offset(uint32_t slot)
 
 static inline uint64_t gpushim_ledger_cell_offset(uint32_t device, uint32_t slot)
 {
-	return GPUSHIM_LEDGER_CELLS_OFFSET +
-	       ((uint64_t)device * GPUSHIM_SLOTS_MAX + slot) *
-		       sizeof(struct gpushim_ledger_cell);
+	return GPUSHIM_LEDGER_CELLS_OFFSET + ((uint64_t)device * GPUSHIM_SLOTS_MAX +
+					      slot) * sizeof(struct gpushim_ledger_cell);
 }
 
 GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_ledger_device) == 128, "device row");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_device, total_bytes) == 24, "total");
 GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_ledger_slot) == 256, "slot");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_slot, denials) == 64, "fields");
-GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_slot, policy_errors) == 152, "fields");
+GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_slot, policy_errors) == 152,
+		      "fields");
 GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_ledger_cell) == 128, "cell");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_cell, kind_bytes) == 64, "kinds");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_header, tenant) == 64, "tenant");

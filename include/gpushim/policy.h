@@ -41,14 +41,14 @@ extern "C" {
 #endif
 
 /* "GSHPOLCY", little-endian. */
-#define GPUSHIM_POLICY_MAGIC   UINT64_C(0x59434c4f50485347)
+#define GPUSHIM_POLICY_MAGIC UINT64_C(0x59434c4f50485347)
 #define GPUSHIM_POLICY_VERSION UINT32_C(1)
-#define GPUSHIM_POLICY_BYTES   16384u
+#define GPUSHIM_POLICY_BYTES 16384u
 
-#define GPUSHIM_DEVICES_MAX  16u
-#define GPUSHIM_NAME_BYTES   64u  /* of a tenant, NUL included */
+#define GPUSHIM_DEVICES_MAX 16u
+#define GPUSHIM_NAME_BYTES 64u	  /* of a tenant, NUL included */
 #define GPUSHIM_REASON_BYTES 192u /* of a source or a reason, NUL included */
-#define GPUSHIM_UNLIMITED    UINT64_MAX
+#define GPUSHIM_UNLIMITED UINT64_MAX
 
 /* What cuMemGetInfo and cuDeviceTotalMem show as total. */
 enum gpushim_view {
@@ -64,11 +64,11 @@ enum gpushim_priority {
 
 /* Limits on one device. The smaller of memory_bytes and memory_ppm holds. */
 struct gpushim_policy_device {
-	uint8_t uuid[16];	   /* as cuDeviceGetUuid_v2; all zero in `others` */
-	uint64_t memory_bytes;	   /* GPUSHIM_UNLIMITED: not given in bytes */
-	uint64_t context_bytes;	   /* charged for each context; 0: not known */
-	uint32_t memory_ppm;	   /* millionths of the device's memory; 0: not given so */
-	uint32_t view;		   /* enum gpushim_view */
+	uint8_t uuid[16];	/* as cuDeviceGetUuid_v2; all zero in `others` */
+	uint64_t memory_bytes;	/* GPUSHIM_UNLIMITED: not given in bytes */
+	uint64_t context_bytes; /* charged for each context; 0: not known */
+	uint32_t memory_ppm;	/* millionths of the device's memory; 0: not given so */
+	uint32_t view;		/* enum gpushim_view */
 	uint32_t request_permille; /* guaranteed share of GPU time, and weight; 0: none */
 	uint32_t limit_permille;   /* cap on GPU time; 1000: no cap */
 	uint32_t priority;	   /* enum gpushim_priority */
@@ -112,7 +112,8 @@ struct gpushim_policy_page {
 	struct gpushim_policy_measured measured[GPUSHIM_DEVICES_MAX]; /* fields atomic */
 	uint8_t reserved2[384];
 	struct gpushim_policy_limits limits[2];
-	uint8_t grants[GPUSHIM_POLICY_BYTES - 1024 - 2 * sizeof(struct gpushim_policy_limits)];
+	uint8_t grants[GPUSHIM_POLICY_BYTES - 1024 -
+		       2 * sizeof(struct gpushim_policy_limits)];
 };
 
 GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_policy_device) == 64, "device row");
@@ -122,9 +123,11 @@ GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_limits, source) == 80, "sou
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_limits, reason) == 272, "reason");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_limits, others) == 464, "others");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_limits, devices) == 528, "devices");
-GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_limits, checksum) == 1552, "checksum");
+GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_limits, checksum) == 1552,
+		      "checksum");
 GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_policy_limits) == 1560, "copy");
-GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_page, generation) == 16, "generation");
+GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_page, generation) == 16,
+		      "generation");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_page, ready) == 24, "ready");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_page, heartbeat) == 64, "heartbeat");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_page, measured) == 128, "measured");

@@ -31,7 +31,7 @@ struct gpushim_reader;
 /* A process of the tenant on one device. */
 struct gpushim_usage {
 	uint32_t slot;
-	uint32_t device;	 /* index in gpushim_snapshot.devices */
+	uint32_t device; /* index in gpushim_snapshot.devices */
 	uint64_t charged_bytes;
 	uint64_t pending_bytes;
 	uint64_t peak_bytes;
@@ -43,12 +43,12 @@ struct gpushim_usage {
 /* A process of the tenant: one whose slot is alive, or what an exporter left behind. */
 struct gpushim_process {
 	uint32_t slot;
-	uint32_t state;		/* enum gpushim_slot_state */
+	uint32_t state; /* enum gpushim_slot_state */
 	uint32_t pid;
-	uint32_t alive;		/* its lock is held */
+	uint32_t alive; /* its lock is held */
 	uint64_t pid_namespace;
 	uint64_t start_unix_ns;
-	char command[16];	/* printable ASCII, ends with NUL */
+	char command[16]; /* printable ASCII, ends with NUL */
 #define FIELD(name, kind, text) uint64_t name;
 #include "gpushim/ledger_fields.def"
 };
@@ -62,7 +62,7 @@ struct gpushim_device {
 	uint64_t peak_bytes;
 	uint64_t request_permille;
 	uint64_t limit_permille;
-	uint32_t limit_source;	 /* enum gpushim_limit_source */
+	uint32_t limit_source; /* enum gpushim_limit_source */
 	uint32_t reserved;
 };
 
@@ -70,7 +70,7 @@ struct gpushim_device {
 struct gpushim_snapshot {
 	char tenant[GPUSHIM_NAME_BYTES];
 	uint64_t created_unix_ns;
-	uint32_t has_policy;	 /* `policy` is valid */
+	uint32_t has_policy; /* `policy` is valid */
 	uint32_t devices_count;
 	uint32_t processes_count;
 	uint32_t usages_count;
@@ -78,8 +78,9 @@ struct gpushim_snapshot {
 	uint64_t heartbeat;
 	struct gpushim_device devices[GPUSHIM_DEVICES_MAX];
 	struct gpushim_process processes[GPUSHIM_SLOTS_MAX];
-	struct gpushim_usage usages[GPUSHIM_SLOTS_MAX * 4]; /* cells that are not all zero */
-	uint32_t usages_left_out; /* more cells than fit */
+	struct gpushim_usage
+		usages[GPUSHIM_SLOTS_MAX * 4]; /* cells that are not all zero */
+	uint32_t usages_left_out;	       /* more cells than fit */
 };
 
 /*
@@ -89,7 +90,8 @@ struct gpushim_snapshot {
  * -ENOENT no ledger, -EPROTO not a ledger, -EPROTONOSUPPORT of another version, -ELOOP a
  * link, -EINVAL a tenant's name that cannot be one. gpushim_reader_reason() says it in words.
  */
-int gpushim_reader_open(struct gpushim_reader **reader, const char *dir, const char *tenant);
+int gpushim_reader_open(struct gpushim_reader **reader, const char *dir,
+			const char *tenant);
 
 /* The files by name; policy_path may be NULL. */
 int gpushim_reader_open_files(struct gpushim_reader **reader, const char *ledger_path,

@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-uint64_t gsh_clock_now_ns(void);  /* CLOCK_MONOTONIC */
-uint64_t gsh_clock_unix_ns(void); /* CLOCK_REALTIME */
+uint64_t gsh_clock_now_ns(void);      /* CLOCK_MONOTONIC */
+uint64_t gsh_clock_unix_ns(void);     /* CLOCK_REALTIME */
 void gsh_clock_sleep_ns(uint64_t ns); /* may return early; keeps errno */
 
 #endif

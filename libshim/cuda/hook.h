@@ -57,13 +57,13 @@ extern uint32_t gsh_driver_ready; /* atomic */
 int gsh_driver_load(void);
 
 /* In a hook, first of all: returns from it if there is no driver, or none of this name. */
-#define GSH_NEED(symbol)                                                         \
-	do {                                                                     \
-		if (gsh_unlikely(!gsh_load_acquire(&gsh_driver_ready)) &&         \
-		    gsh_driver_load() < 0)                                       \
-			return CUDA_ERROR_NO_DEVICE;                             \
-		if (gsh_unlikely(!gsh_driver.symbol))                             \
-			return CUDA_ERROR_NOT_SUPPORTED;                         \
+#define GSH_NEED(symbol)                                                  \
+	do {                                                              \
+		if (gsh_unlikely(!gsh_load_acquire(&gsh_driver_ready)) && \
+		    gsh_driver_load() < 0)                                \
+			return CUDA_ERROR_NO_DEVICE;                      \
+		if (gsh_unlikely(!gsh_driver.symbol))                     \
+			return CUDA_ERROR_NOT_SUPPORTED;                  \
 	} while (0)
 
 /* What a hook returns without calling the driver: in CLOSED mode NOT_PERMITTED, else 0. */

@@ -76,7 +76,8 @@ __attribute__((noinline)) static CUresult streamSynchronize_ptsz(CUstream hStrea
 
 CUresult CUDAAPI cuStreamSynchronize_ptsz(CUstream hStream)
 {
-	if (gsh_likely(nothing_freed()) && gsh_likely(gsh_driver.cuStreamSynchronize_ptsz))
+	if (gsh_likely(nothing_freed()) &&
+	    gsh_likely(gsh_driver.cuStreamSynchronize_ptsz))
 		return gsh_driver.cuStreamSynchronize_ptsz(hStream);
 	return streamSynchronize_ptsz(hStream);
 }

@@ -207,6 +207,43 @@ CUresult CUDAAPI cuMulticastBindMem(CUmemGenericAllocationHandle mcHandle,
 	return res;
 }
 
+/* The device whose memory is mapped at an address. */
+static int32_t device_at(CUdeviceptr address)
+{
+	int ordinal = 0;
+
+	if (gsh_driver.call_cuPointerGetAttribute)
+		gsh_driver.call_cuPointerGetAttribute(
+			&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address);
+	return ordinal;
+}
+
+/* The binding keeps the memory when the mapping has gone. */
+CUresult CUDAAPI cuMulticastBindAddr(CUmemGenericAllocationHandle mcHandle,
+				     size_t mcOffset, CUdeviceptr memptr, size_t size,
+				     unsigned long long flags)
+{
+	struct gsh_vmm_range range = { .space = mcHandle,
+				       .start = mcOffset,
+				       .bytes = size };
+	struct gsh_vmm_mapping *mapping;
+	CUresult res;
+
+	GSH_NEED(cuMulticastBindAddr);
+	res = enter();
+	if (res != CUDA_SUCCESS)
+		return res;
+	if (!is_active())
+		return gsh_driver.cuMulticastBindAddr(mcHandle, mcOffset, memptr, size,
+						      flags);
+	if (!gsh_vmm_bind_begin(memptr, &mapping))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	range.device = device_at(memptr);
+	res = gsh_driver.cuMulticastBindAddr(mcHandle, mcOffset, memptr, size, flags);
+	gsh_vmm_map_end(mapping, &range, res == CUDA_SUCCESS);
+	return res;
+}
+
 CUresult CUDAAPI cuMulticastUnbind(CUmemGenericAllocationHandle mcHandle, CUdevice dev,
 				   size_t mcOffset, size_t size)
 {

@@ -175,12 +175,21 @@ bool gsh_pool_read(struct gsh_pool *pool, uint64_t *reserved)
 	return true;
 }
 
+/* The driver did not say: what it has released or added meanwhile will never be known. */
+static void lose_sight(struct gsh_pool *pool)
+{
+	gsh_space_forget(&pool->space);
+	pool->growth.reserved = UINT64_MAX; /* which nothing seems to have grown from */
+}
+
 uint64_t gsh_pool_settle(struct gsh_pool *pool)
 {
 	uint64_t before = pool->growth.charged, held = pool->growth.reserved, reserved;
 
-	if (!gsh_pool_read(pool, &reserved))
+	if (!gsh_pool_read(pool, &reserved)) {
+		lose_sight(pool);
 		return 0;
+	}
 	gsh_growth_correct(&pool->growth, reserved);
 	if (reserved < held)
 		gsh_space_forget(&pool->space);
@@ -342,6 +351,8 @@ CUresult gsh_pool_end(struct gsh_pool *pool, const struct gsh_growth_call *call,
 			unlearn_granule(pool);
 		else if (gsh_unlikely(reserved > before))
 			learn_granule(pool);
+	} else {
+		lose_sight(pool);
 	}
 	gsh_unlock(&pool->growth.lock);
 	return res == CUDA_SUCCESS && verdict == GSH_GROWTH_OVER

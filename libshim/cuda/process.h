@@ -18,15 +18,15 @@
 #include "ledger/tenant.h"
 
 enum gsh_mode {
-	GSH_MODE_NEW = 0,     /* nothing done yet */
+	GSH_MODE_NEW = 0, /* nothing done yet */
 	GSH_MODE_TRANSPARENT, /* not configured: every call is passed on, nothing is tracked */
-	GSH_MODE_CLOSED,      /* configured, but without a valid policy: nothing is allowed */
+	GSH_MODE_CLOSED, /* configured, but without a valid policy: nothing is allowed */
 	GSH_MODE_ACTIVE,
 };
 
 struct gsh_process {
-	uint32_t mode; /* atomic, stored last; enum gsh_mode */
-	uint32_t pid;  /* where fork does not wipe */
+	uint32_t mode;		    /* atomic, stored last; enum gsh_mode */
+	uint32_t pid;		    /* where fork does not wipe */
 	struct gsh_lock start_lock; /* guards the way from NEW to another mode */
 	struct gsh_tenant tenant;
 	struct gsh_allocs allocs;
@@ -73,8 +73,8 @@ static inline enum gsh_mode gsh_enter(void)
 	if (gsh_likely(process)) {
 		/* Pairs with the release store at the end of gsh_process_start(). */
 		mode = gsh_load_acquire(&process->mode);
-		if (gsh_likely(mode) && gsh_likely(!gsh_compare_pid ||
-						   !gsh_process_is_stale(process)))
+		if (gsh_likely(mode) &&
+		    gsh_likely(!gsh_compare_pid || !gsh_process_is_stale(process)))
 			return (enum gsh_mode)mode;
 	}
 	return gsh_process_start();

@@ -340,25 +340,46 @@ void gsh_vmm_export_end(struct gsh_vmm_memory *memory, bool exported)
 
 /* ---- mappings ---- */
 
+static bool new_mapping(struct gsh_vmm *vmm, struct gsh_vmm_memory *memory,
+			struct gsh_vmm_mapping **mapping)
+{
+	if (!memory)
+		return true;
+	*mapping = gsh_pieces_take(&vmm->mapping_pieces, sizeof(**mapping));
+	if (!*mapping)
+		return false;
+	(*mapping)->memory = memory;
+	memory->mappings++;
+	memory->calls++;
+	return true;
+}
+
 bool gsh_vmm_map_begin(uint64_t handle, struct gsh_vmm_mapping **mapping)
 {
 	struct gsh_vmm *vmm = vmm_if_any();
-	struct gsh_vmm_memory *memory;
+	bool possible;
 
 	*mapping = NULL;
 	if (!vmm)
 		return true;
 	gsh_lock(&vmm->lock);
-	memory = find(vmm, handle, false);
-	if (memory)
-		*mapping = gsh_pieces_take(&vmm->mapping_pieces, sizeof(**mapping));
-	if (*mapping) {
-		(*mapping)->memory = memory;
-		memory->mappings++;
-		memory->calls++;
-	}
+	possible = new_mapping(vmm, find(vmm, handle, false), mapping);
 	gsh_unlock(&vmm->lock);
-	return *mapping || !memory;
+	return possible;
+}
+
+bool gsh_vmm_bind_begin(uint64_t address, struct gsh_vmm_mapping **mapping)
+{
+	struct gsh_vmm *vmm = vmm_if_any();
+	bool possible;
+
+	*mapping = NULL;
+	if (!vmm)
+		return true;
+	gsh_lock(&vmm->lock);
+	possible = new_mapping(vmm, mapped_at(vmm, address), mapping);
+	gsh_unlock(&vmm->lock);
+	return possible;
 }
 
 void gsh_vmm_map_end(struct gsh_vmm_mapping *mapping, const struct gsh_vmm_range *range,

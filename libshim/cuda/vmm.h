@@ -79,6 +79,8 @@ struct gsh_vmm_range {
  * system has no memory.
  */
 bool gsh_vmm_map_begin(uint64_t handle, struct gsh_vmm_mapping **mapping);
+/* The same for the memory that is mapped at an address. */
+bool gsh_vmm_bind_begin(uint64_t address, struct gsh_vmm_mapping **mapping);
 void gsh_vmm_map_end(struct gsh_vmm_mapping *mapping, const struct gsh_vmm_range *range,
 		     bool mapped);
 

@@ -181,8 +181,8 @@ static uint64_t linear_bytes(const struct gpushim_ledger_cell *cell)
 
 	for (unsigned kind = 0; kind < GPUSHIM_KINDS_MAX; kind++)
 		if (kind != GPUSHIM_KIND_LINEAR)
-			left -= cell->kind_bytes[kind] < left ? cell->kind_bytes[kind] :
-								left;
+			left -= cell->kind_bytes[kind] < left ? cell->kind_bytes[kind]
+							      : left;
 	return left;
 }
 

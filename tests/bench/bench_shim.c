@@ -22,13 +22,7 @@
 #include "common_bench.h"
 #include "gpushim/ledger.h"
 
-enum {
-	TURNS = 7,
-	STARTS = 400,
-	THREADS_MAX = 8,
-	PROCESSES = 8,
-	LIVE_MAX = 100000
-};
+enum { TURNS = 7, STARTS = 400, THREADS_MAX = 8, PROCESSES = 8, LIVE_MAX = 100000 };
 
 static const char *self_path, *build;
 static char ledger_dir[256];
@@ -121,7 +115,7 @@ static const struct what {
 	double (*measure)(unsigned calls);
 	unsigned calls;
 } whats[] = {
-	{ "pair", pairs, 20000 },     { "query", queries, 100000 },
+	{ "pair", pairs, 20000 },      { "query", queries, 100000 },
 	{ "launch", launches, 50000 }, { "info", infos, 50000 },
 	{ "refusal", refusals, 2000 }, { "async", streams_ordered, 20000 },
 };
@@ -201,8 +195,8 @@ static int measured(char **argv)
 	if (write(1, "r", 1) != 1 || read(0, &word, 1) != 1)
 		return 1;
 	begin_cpu_ns = cpu_ns();
-	figures.wall_ns =
-		threads > 1 ? threaded(what, threads) : what->measure(what->calls);
+	figures.wall_ns = threads > 1 ? threaded(what, threads)
+				      : what->measure(what->calls);
 	figures.cpu_ns = (double)(cpu_ns() - begin_cpu_ns) / (what->calls * threads);
 	return write(1, &figures, sizeof(figures)) != sizeof(figures);
 }
@@ -293,8 +287,8 @@ static void row(const char *id, const char *text, const char *what, unsigned thr
 
 	for (int turn = 0; turn < TURNS; turn++)
 		for (int shim = 0; shim < 2; shim++) {
-			struct figures got =
-				once(shim != 0, what, threads, live, processes);
+			struct figures got = once(shim != 0, what, threads, live,
+						  processes);
 
 			/* Of more processes than processors the wall clock tells nothing. */
 			figures[shim][turn] = processes > 1 ? got.cpu_ns : got.wall_ns;
@@ -340,19 +334,22 @@ int main(int argc, char **argv)
 	build = getenv("BUILD") ? getenv("BUILD") : "build";
 	snprintf(ledger_dir, sizeof(ledger_dir), "%s/bench-shim-XXXXXX",
 		 getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-	must(mkdtemp(ledger_dir) != NULL, "A directory for the ledger could not be made.");
-	bench_begin("results",
-		    "Calls without libgpushim.so (bare) and with it, on a driver that costs "
-		    "nothing");
+	must(mkdtemp(ledger_dir) != NULL,
+	     "A directory for the ledger could not be made.");
+	bench_begin(
+		"results",
+		"Calls without libgpushim.so (bare) and with it, on a driver that costs "
+		"nothing");
 	start_row();
 	row("OH-005", "cuStreamQuery, passed on", "query", 1, 0, 1, 5);
 	row("OH-001", "cuLaunchKernel, no compute limit", "launch", 1, 0, 1, 5);
 	row("OH-002", "cuMemAlloc and cuMemFree", "pair", 1, 0, 1, 150);
 	row("OH-002.live1k", "the same beside 1,000 live ones", "pair", 1, 1000, 1, 150);
-	row("OH-002.live100k", "the same beside 100,000 live ones", "pair", 1, LIVE_MAX, 1,
-	    150);
+	row("OH-002.live100k", "the same beside 100,000 live ones", "pair", 1, LIVE_MAX,
+	    1, 150);
 	row("OH-002.t8", "the same, 8 threads, wall time", "pair", 8, 0, 1, 1000);
-	row("OH-006", "the same, 8 processes of 4 threads, CPU", "pair", 4, 0, PROCESSES, 1500);
+	row("OH-006", "the same, 8 processes of 4 threads, CPU", "pair", 4, 0, PROCESSES,
+	    1500);
 	row("OH-003", "cuMemAllocAsync and cuMemFreeAsync", "async", 1, 0, 1, NAN);
 	row("OH-007", "cuMemGetInfo", "info", 1, 0, 1, 50);
 	bench_row("IS-002", "an allocation that the quota refuses", "ns",

@@ -144,7 +144,8 @@ static size_t set_variable(char **environment, size_t count, char *variable)
 
 static void exec_body(const char *body, bool shim, va_list variables)
 {
-	char *environment[ENVIRONMENT_MAX + 1], dir[PATH_MAX + 32], preload[PATH_MAX + 32];
+	char *environment[ENVIRONMENT_MAX + 1], dir[PATH_MAX + 32],
+		preload[PATH_MAX + 32];
 	char *arguments[] = { (char *)(uintptr_t) "body", (char *)(uintptr_t) "--body",
 			      (char *)(uintptr_t)body, NULL };
 	size_t count = 0;

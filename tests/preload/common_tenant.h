@@ -37,7 +37,8 @@ struct tenant_body {
 #define TENANT_BODY(body)                                                               \
 	static void body(void);                                                         \
 	static const struct tenant_body tenant_body_##body                              \
-		__attribute__((used, section("tenant_bodies"), aligned(8))) = { #body, body }; \
+		__attribute__((used, section("tenant_bodies"), aligned(8))) = { #body,  \
+										body }; \
 	static void body(void)
 
 /* ---- in the body ---- */
@@ -46,7 +47,7 @@ struct tenant_body {
 #define check(condition) tenant_check(!!(condition), __FILE__, __LINE__, #condition)
 bool tenant_check(bool held, const char *file, int line, const char *text);
 /* The same for CUresult, printing the code when it is another. */
-#define check_result(call, expected)                                                   \
+#define check_result(call, expected) \
 	tenant_check_result((int)(call), (int)(expected), __FILE__, __LINE__, #call)
 bool tenant_check_result(int got, int expected, const char *file, int line,
 			 const char *text);

@@ -19,10 +19,10 @@
 #include "gpushim/reader.h"
 #include "simgpu.h"
 
-#define MIB	((uint64_t)1 << 20)
+#define MIB ((uint64_t)1 << 20)
 #define GRANULE (32 * MIB)
-#define QUOTA	(256 * MIB)
-#define PAGE	(2 * MIB) /* of cuMemCreate */
+#define QUOTA (256 * MIB)
+#define PAGE (2 * MIB) /* of cuMemCreate */
 
 enum { STEPS = 1200, THINGS = 72, CONTEXTS = 3, THREADS = 4, THREAD_STEPS = 2500 };
 
@@ -57,7 +57,7 @@ struct thing {
 
 struct worker {
 	uint32_t seed;
-	bool single;  /* nobody else is at work: the books can be compared at each step */
+	bool single; /* nobody else is at work: the books can be compared at each step */
 	bool exports, faults;
 	struct thing things[THINGS];
 	CUcontext contexts[CONTEXTS]; /* [0] is primary */
@@ -219,8 +219,9 @@ static void create_handle(struct worker *w)
 {
 	const CUmemAllocationProp prop = {
 		.type = CU_MEM_ALLOCATION_TYPE_PINNED,
-		.requestedHandleTypes = w->exports ? CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
-						   : CU_MEM_HANDLE_TYPE_NONE,
+		.requestedHandleTypes = w->exports
+						? CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
+						: CU_MEM_HANDLE_TYPE_NONE,
 		.location = { CU_MEM_LOCATION_TYPE_DEVICE, 0 },
 	};
 	CUmemGenericAllocationHandle handle = 0;
@@ -265,9 +266,10 @@ static void export_handle(struct worker *w)
 	CUresult result;
 	int fd = -1;
 
-	if (!thing || cuMemExportToShareableHandle(&fd, thing->handle,
-						   CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR,
-						   0) != CUDA_SUCCESS)
+	if (!thing ||
+	    cuMemExportToShareableHandle(&fd, thing->handle,
+					 CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR,
+					 0) != CUDA_SUCCESS)
 		return;
 	if (dice(w, 2)) {
 		result = cuMemImportFromShareableHandle(
@@ -301,7 +303,8 @@ static void make_pool(struct worker *w)
 
 	keep(w, result, POOL, (uintptr_t)pool, 0);
 	if (result == CUDA_SUCCESS && dice(w, 2))
-		cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &keep_bytes);
+		cuMemPoolSetAttribute(pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD,
+				      &keep_bytes);
 }
 
 static void take_piece(struct worker *w)
@@ -350,7 +353,8 @@ static void end_pool(struct worker *w)
 	else if (pool &&
 		 gone(pool, cuMemPoolDestroy((CUmemoryPool)(uintptr_t)pool->handle)))
 		for (int i = 0; i < THINGS; i++)
-			if (w->things[i].kind == PIECE && w->things[i].other == pool->handle)
+			if (w->things[i].kind == PIECE &&
+			    w->things[i].other == pool->handle)
 				w->things[i].other = ORPHAN;
 }
 
@@ -455,7 +459,8 @@ static void use_graph(struct worker *w)
 		break;
 	default:
 		given = room(w);
-		result = cuGraphLaunch((CUgraphExec)(uintptr_t)exec->handle, any_stream(w));
+		result = cuGraphLaunch((CUgraphExec)(uintptr_t)exec->handle,
+				       any_stream(w));
 		w->granted += result == CUDA_SUCCESS;
 		w->refused += result == CUDA_ERROR_OUT_OF_MEMORY;
 		if (result == CUDA_SUCCESS && exec->other)
@@ -486,8 +491,8 @@ static void change_context(struct worker *w)
 			w->contexts[i] = NULL;
 		}
 	} else if (i == 0 && dice(w, 4) == 0) {
-		if ((dice(w, 2) ? cuDevicePrimaryCtxReset(0) :
-				  cuDevicePrimaryCtxRelease(0)) == CUDA_SUCCESS) {
+		if ((dice(w, 2) ? cuDevicePrimaryCtxReset(0)
+				: cuDevicePrimaryCtxRelease(0)) == CUDA_SUCCESS) {
 			unsigned flags;
 			int active = 1;
 
@@ -510,7 +515,8 @@ static void ask_senselessly(struct worker *w)
 	struct thing *thing = any(w, (enum kind)(POINTER + dice(w, GIVEN)));
 	const uint64_t handle = thing ? thing->handle + 8 : 0x1234;
 	const CUmemAllocationProp prop = { .type = CU_MEM_ALLOCATION_TYPE_PINNED,
-					   .location = { CU_MEM_LOCATION_TYPE_DEVICE, 7 } };
+					   .location = { CU_MEM_LOCATION_TYPE_DEVICE,
+							 7 } };
 	CUmemGenericAllocationHandle h;
 	CUdeviceptr p;
 	size_t pitch;
@@ -652,12 +658,12 @@ static void synchronise(struct worker *w)
 typedef void (*action)(struct worker *w);
 
 static const action actions[] = {
-	take_plain,	 take_plain,   take_array,     free_plain,    free_plain,
-	free_plain,	 create_handle, map_handle,    retain_handle, export_handle,
-	drop_handle,	 drop_handle,  drop_handle,    make_pool,     take_piece,
-	take_piece,	 take_piece,   free_piece,     free_piece,    end_pool,
-	work_on_streams, work_on_streams, work_on_streams, make_graph, use_graph,
-	use_graph,	 use_graph,    change_context, ask_senselessly,
+	take_plain,	 take_plain,	  take_array,	   free_plain,	    free_plain,
+	free_plain,	 create_handle,	  map_handle,	   retain_handle,   export_handle,
+	drop_handle,	 drop_handle,	  drop_handle,	   make_pool,	    take_piece,
+	take_piece,	 take_piece,	  free_piece,	   free_piece,	    end_pool,
+	work_on_streams, work_on_streams, work_on_streams, make_graph,	    use_graph,
+	use_graph,	 use_graph,	  change_context,  ask_senselessly,
 };
 
 static bool step(struct worker *w)
@@ -682,7 +688,8 @@ static bool step(struct worker *w)
 	if (!w->single)
 		return true;
 	agree = books_agree(w, false);
-	if (agree && w->asked_bytes && w->result == CUDA_ERROR_OUT_OF_MEMORY && !w->faults)
+	if (agree && w->asked_bytes && w->result == CUDA_ERROR_OUT_OF_MEMORY &&
+	    !w->faults)
 		agree = check(charged.charged_bytes + w->asked_bytes > QUOTA);
 	if (!agree)
 		fprintf(stderr, "action %u asked %llu result %d, charged %llu before\n",
@@ -691,7 +698,8 @@ static bool step(struct worker *w)
 	return agree;
 }
 
-static void drop_all_of(struct worker *w, enum kind kind, CUresult (*drop)(struct thing *))
+static void drop_all_of(struct worker *w, enum kind kind,
+			CUresult (*drop)(struct thing *))
 {
 	struct thing *thing;
 
@@ -709,7 +717,8 @@ static CUresult drop_thing(struct thing *thing)
 	case ARRAY:
 		return cuArrayDestroy((CUarray)(uintptr_t)thing->handle);
 	case MIPMAP:
-		return cuMipmappedArrayDestroy((CUmipmappedArray)(uintptr_t)thing->handle);
+		return cuMipmappedArrayDestroy(
+			(CUmipmappedArray)(uintptr_t)thing->handle);
 	case HANDLE:
 		return cuMemRelease(thing->handle);
 	case MAPPING:
@@ -832,20 +841,21 @@ static void exported_memory_is_all_that_is_charged_beyond_what_is_held(void)
 
 static void calls_that_fail_in_the_driver_leave_the_books_right(void)
 {
-	CU_ASSERT(sequences("one_thread_among_faults",
-			    "SIMGPU_FAULTS="
-			    "cuMemAlloc@5=2;cuMemAlloc@31=46;cuMemFree@7=1;cuMemFree@20=1;"
-			    "cuMemAllocPitch@3=2;cuMemAllocManaged@2=2;cuArrayDestroy@3=1;"
-			    "cuArrayCreate@2=2;cuArray3DCreate@4=2;"
-			    "cuMipmappedArrayCreate@3=2;cuMemCreate@4=2;cuMemRelease@5=1;"
-			    "cuMemMap@3=1;cuMemUnmap@2=1;cuMemRetainAllocationHandle@2=1;"
-			    "cuMemAllocAsync@6=2;cuMemAllocFromPoolAsync@5=2;"
-			    "cuMemFreeAsync@4=1;cuMemPoolDestroy@2=1;cuMemPoolTrimTo@3=1;"
-			    "cuMemPoolGetAttribute@9=1;cuMemPoolGetAttribute@40=1;"
-			    "cuMemPoolGetAttribute@41=1;cuDeviceGetGraphMemAttribute@8=1;"
-			    "cuGraphLaunch@4=1;cuGraphUpload@2=1;cuCtxDestroy@2=1;"
-			    "cuGraphInstantiateWithParams@3=1;cuCtxSynchronize@3=1;"
-			    "cuDeviceGraphMemTrim@2=1;cuStreamDestroy@2=1;cuMemPoolCreate@2=2"));
+	CU_ASSERT(sequences(
+		"one_thread_among_faults",
+		"SIMGPU_FAULTS="
+		"cuMemAlloc@5=2;cuMemAlloc@31=46;cuMemFree@7=1;cuMemFree@20=1;"
+		"cuMemAllocPitch@3=2;cuMemAllocManaged@2=2;cuArrayDestroy@3=1;"
+		"cuArrayCreate@2=2;cuArray3DCreate@4=2;"
+		"cuMipmappedArrayCreate@3=2;cuMemCreate@4=2;cuMemRelease@5=1;"
+		"cuMemMap@3=1;cuMemUnmap@2=1;cuMemRetainAllocationHandle@2=1;"
+		"cuMemAllocAsync@6=2;cuMemAllocFromPoolAsync@5=2;"
+		"cuMemFreeAsync@4=1;cuMemPoolDestroy@2=1;cuMemPoolTrimTo@3=1;"
+		"cuMemPoolGetAttribute@9=1;cuMemPoolGetAttribute@40=1;"
+		"cuMemPoolGetAttribute@41=1;cuDeviceGetGraphMemAttribute@8=1;"
+		"cuGraphLaunch@4=1;cuGraphUpload@2=1;cuCtxDestroy@2=1;"
+		"cuGraphInstantiateWithParams@3=1;cuCtxSynchronize@3=1;"
+		"cuDeviceGraphMemTrim@2=1;cuStreamDestroy@2=1;cuMemPoolCreate@2=2"));
 }
 
 /* ---- many threads ---- */

@@ -15,7 +15,7 @@
 #include "common_tenant.h"
 #include "common_truth.h"
 
-#define MIB   ((uint64_t)1 << 20)
+#define MIB ((uint64_t)1 << 20)
 #define QUOTA "GPUSHIM_MEMORY=64MiB"
 
 CUresult CUDAAPI cuCtxCreate_v2(CUcontext *context, unsigned flags, CUdevice device);

@@ -36,7 +36,8 @@ static struct {
 } have;
 
 static const CUmemPoolProps pool_props = { .allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
-					   .location = { CU_MEM_LOCATION_TYPE_DEVICE, 0 } };
+					   .location = { CU_MEM_LOCATION_TYPE_DEVICE,
+							 0 } };
 static const CUmemAllocationProp handle_props = {
 	.type = CU_MEM_ALLOCATION_TYPE_PINNED,
 	.requestedHandleTypes = CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR,
@@ -47,7 +48,8 @@ static const CUDA_ARRAY3D_DESCRIPTOR deep = { 64, 64, 4, CU_AD_FORMAT_FLOAT, 1, 
 
 static void make_all(void)
 {
-	CUDA_MEM_ALLOC_NODE_PARAMS alloc = { .poolProps = pool_props, .bytesize = 1 * MIB };
+	CUDA_MEM_ALLOC_NODE_PARAMS alloc = { .poolProps = pool_props,
+					     .bytesize = 1 * MIB };
 	cuuint64_t all = UINT64_MAX;
 	CUgraphNode node, end;
 
@@ -65,11 +67,12 @@ static void make_all(void)
 	check_result(cuMemAddressReserve(&have.place, 4 * MIB, 0, 0, 0), CUDA_SUCCESS);
 	check_result(cuMemMap(have.place, 2 * MIB, 0, have.handle, 0), CUDA_SUCCESS);
 	check_result(cuMemPoolCreate(&have.pool, &pool_props), CUDA_SUCCESS);
-	check_result(cuMemPoolSetAttribute(have.pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD,
-					   &all),
-		     CUDA_SUCCESS);
-	check_result(cuMemAllocFromPoolAsync(&have.piece, 3 * MIB, have.pool, have.stream),
-		     CUDA_SUCCESS);
+	check_result(
+		cuMemPoolSetAttribute(have.pool, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, &all),
+		CUDA_SUCCESS);
+	check_result(
+		cuMemAllocFromPoolAsync(&have.piece, 3 * MIB, have.pool, have.stream),
+		CUDA_SUCCESS);
 	check_result(cuGraphCreate(&have.graph, 0), CUDA_SUCCESS);
 	check_result(cuGraphAddMemAllocNode(&node, have.graph, NULL, 0, &alloc),
 		     CUDA_SUCCESS);
@@ -85,19 +88,20 @@ static void (*look_after)(void);
 
 static void say(const char *call, CUresult result, int error)
 {
-	fprintf(stderr, "%s: %d, errno %s", call, (int)result, error == EXDEV ? "kept" : "changed");
+	fprintf(stderr, "%s: %d, errno %s", call, (int)result,
+		error == EXDEV ? "kept" : "changed");
 	if (look_after)
 		look_after();
 	fputc('\n', stderr);
 }
 
-#define SAY(call)                                         \
-	do {                                              \
-		CUresult said;                            \
-                                                          \
-		errno = EXDEV;                            \
-		said = call;                              \
-		say(#call, said, errno);                  \
+#define SAY(call)                        \
+	do {                             \
+		CUresult said;           \
+                                         \
+		errno = EXDEV;           \
+		said = call;             \
+		say(#call, said, errno); \
 	} while (0)
 
 static void call_all(void)
@@ -269,7 +273,8 @@ TENANT_BODY(while_another_captures)
 	pthread_t thread;
 
 	make_all();
-	check_result(cuStreamCreate(&capture.stream, CU_STREAM_NON_BLOCKING), CUDA_SUCCESS);
+	check_result(cuStreamCreate(&capture.stream, CU_STREAM_NON_BLOCKING),
+		     CUDA_SUCCESS);
 	capture.wanted = 1;
 	check(pthread_create(&thread, NULL, capturer, NULL) == 0);
 	capture_anew(1);

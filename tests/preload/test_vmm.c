@@ -316,14 +316,20 @@ TENANT_BODY(multicast)
 {
 	CUmulticastObjectProp prop = { .numDevices = 1, .size = 2 * MIB };
 	handle_t team, h;
+	CUdeviceptr va;
 
 	tenant_context();
+	va = reserve(2 * MIB);
 	check_result(create(2 * MIB, &h), CUDA_SUCCESS);
 	check_result(cuMulticastCreate(&team, &prop), CUDA_ERROR_NOT_SUPPORTED);
 	check_result(cuMulticastBindMem(1, 0, h, 0, 2 * MIB, 0),
 		     CUDA_ERROR_NOT_SUPPORTED);
+	check_result(cuMemMap(va, 2 * MIB, 0, h, 0), CUDA_SUCCESS);
+	check_result(cuMulticastBindAddr(1, 0, va, 2 * MIB, 0), CUDA_ERROR_NOT_SUPPORTED);
 	check_result(cuMulticastUnbind(1, 0, 0, 2 * MIB), CUDA_ERROR_NOT_SUPPORTED);
 	check_result(cuMemRelease(h), CUDA_SUCCESS);
+	held(2 * MIB);
+	check_result(cuMemUnmap(va, 2 * MIB), CUDA_SUCCESS);
 	held(0);
 }
 
@@ -529,8 +535,7 @@ TENANT_BODY(retained_while_it_goes)
 		pthread_barrier_wait(&relay->begun);
 		check_result(cuMemUnmap(grab.va, 64 * MIB), CUDA_SUCCESS);
 		pthread_barrier_wait(&relay->done);
-		if (!held(grab.result == CUDA_SUCCESS ? 64 * MIB : 0))
-			break;
+		held(grab.result == CUDA_SUCCESS ? 64 * MIB : 0);
 		if (grab.result == CUDA_SUCCESS)
 			check_result(cuMemRelease(grab.got), CUDA_SUCCESS);
 	}

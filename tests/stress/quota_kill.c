@@ -18,7 +18,7 @@
 
 #include "common_tenant.h"
 
-#define MIB   ((uint64_t)1 << 20)
+#define MIB ((uint64_t)1 << 20)
 #define QUOTA "GPUSHIM_MEMORY=256MiB"
 
 enum { KILLS = 500, AT_ONCE = 8, HELD = 8 };
@@ -66,13 +66,14 @@ TENANT_BODY(storm)
 		if (what < 2)
 			keep_for_a_moment(2000 + (unsigned)rand_r(&seed) % 8000);
 		if (what < 8) {
-			if (cuMemAlloc_v2(&plain[at], 1 + (unsigned)rand_r(&seed) %
-							      (48 * MIB)) != CUDA_SUCCESS)
+			if (cuMemAlloc_v2(&plain[at],
+					  1 + (unsigned)rand_r(&seed) % (48 * MIB)) !=
+			    CUDA_SUCCESS)
 				plain[at] = 0;
 		} else if (what < 14) {
 			if (cuMemCreate(&handles[at],
-					(1 + (unsigned)rand_r(&seed) % 24) * 2 * MIB, &prop,
-					0) != CUDA_SUCCESS)
+					(1 + (unsigned)rand_r(&seed) % 24) * 2 * MIB,
+					&prop, 0) != CUDA_SUCCESS)
 				handles[at] = 0;
 		} else if (cuMemAllocAsync(&plain[at], 1 * MIB, NULL) != CUDA_SUCCESS) {
 			plain[at] = 0;

@@ -128,6 +128,35 @@ static void more_streams_than_there_is_room_for_are_waited_for_by_their_context(
 	CU_ASSERT(gsh_space_settled(&space));
 }
 
+static void a_stream_that_goes_leaves_nothing_to_the_next_of_its_number(void)
+{
+	free_now(1 << 20, 100 * KIB, 5, 1);
+	gsh_space_stream_goes(&space, 5);
+	CU_ASSERT_FALSE(gsh_space_fits(&space, 100 * KIB, 5));
+	/* Waiting for the other is not waiting for the first. */
+	gsh_space_synchronised(&space, 5, 0, 1);
+	CU_ASSERT_FALSE(gsh_space_fits(&space, 100 * KIB, 5));
+	CU_ASSERT_FALSE(gsh_space_settled(&space));
+	gsh_space_synchronised(&space, 0, 77, 1);
+	CU_ASSERT(gsh_space_fits(&space, 100 * KIB, 6));
+	CU_ASSERT(gsh_space_settled(&space));
+}
+
+static void streams_of_many_contexts_wait_each_for_its_own(void)
+{
+	for (uint64_t i = 1; i <= 300; i++) {
+		const struct gsh_freer freer = { i, 1000 + i % 20, i };
+
+		gsh_space_free_begins(&space, i << 20, 512);
+		gsh_space_freed(&space, i << 20, &freer);
+	}
+	for (uint64_t context = 1000; context < 1020; context++) {
+		CU_ASSERT_FALSE(gsh_space_settled(&space));
+		gsh_space_synchronised(&space, 0, context, 300);
+	}
+	CU_ASSERT(gsh_space_settled(&space));
+}
+
 /* ---- against a model ---- */
 
 enum { UNITS = 256, CHUNK = 64, STREAMS = 3, HELD = 24, STEPS = 20000 };
@@ -247,6 +276,8 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(neighbours_are_not_joined),
 		UNIT_TEST(of_many_places_the_largest_are_kept),
 		UNIT_TEST(more_streams_than_there_is_room_for_are_waited_for_by_their_context),
+		UNIT_TEST(a_stream_that_goes_leaves_nothing_to_the_next_of_its_number),
+		UNIT_TEST(streams_of_many_contexts_wait_each_for_its_own),
 		UNIT_TEST(what_is_said_to_fit_always_does),
 	},
 };

@@ -50,8 +50,8 @@ static void read_corpus(const char *directory)
 			continue;
 		inputs[inputs_count] = malloc(INPUT_MAX);
 		if (inputs[inputs_count])
-			sizes[inputs_count] =
-				fread(inputs[inputs_count], 1, INPUT_MAX, file);
+			sizes[inputs_count] = fread(inputs[inputs_count], 1, INPUT_MAX,
+						    file);
 		inputs_count += inputs[inputs_count] != NULL;
 		fclose(file);
 	}
@@ -89,8 +89,7 @@ static size_t spoil(uint8_t *data, size_t size)
 		default:
 			if (inputs_count && sizes[from] >= length)
 				memcpy(data + at,
-				       inputs[from] +
-					       next() % (sizes[from] - length + 1),
+				       inputs[from] + next() % (sizes[from] - length + 1),
 				       length);
 		}
 	}
