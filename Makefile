@@ -97,7 +97,8 @@ PRELOAD  := $(call programs,tests/preload,$(BUILD)/tests/preload)
 ifneq ($(SANITIZE),)
 # A sanitizer's library looks names up before a preloaded one is ready for it. The shim,
 # instrumented, is linked into the tests of its hooks instead, whose own names win as well.
-PRELOAD  := $(filter $(addprefix %/test_,memory array contexts info vmm pool graph share),\
+PRELOAD  := $(filter $(addprefix %/test_,memory array contexts info vmm pool \
+	pool_streams graph share books),\
 	$(PRELOAD))
 SHIM_LINKED := $(CUDA_SHIM) $(call objects,libshim)
 endif

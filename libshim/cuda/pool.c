@@ -347,6 +347,8 @@ CUresult gsh_pool_end(struct gsh_pool *pool, const struct gsh_growth_call *call,
 		verdict = gsh_growth_correct(&pool->growth, reserved);
 		if (res == CUDA_SUCCESS)
 			note_place(pool, call, alone, before, address, bytes);
+		else if (reserved < before)
+			gsh_space_forget(&pool->space);
 		if (gsh_unlikely(verdict != GSH_GROWTH_FINE))
 			unlearn_granule(pool);
 		else if (gsh_unlikely(reserved > before))

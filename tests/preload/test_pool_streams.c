@@ -12,6 +12,7 @@
 #include <semaphore.h>
 #include <stdlib.h>
 
+#include "base/elf.h"
 #include "common_tenant.h"
 #include "common_truth.h"
 
@@ -242,6 +243,39 @@ static void a_destroyed_pool_comes_back_however_many_streams_it_was_freed_on(voi
 	CU_ASSERT(tenant_passes("many_streams_of_many_contexts", QUOTA, NULL));
 }
 
+/* ---- what went back unseen ---- */
+
+TENANT_BODY(released_before_a_call_that_fails)
+{
+	const CUmemPoolProps props = { .allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+				       .location = { CU_MEM_LOCATION_TYPE_DEVICE, 0 } };
+	CUdeviceptr p, q = 0, plain;
+	CUmemoryPool pool;
+	/* The driver's own: in place of a thread that has waited, and not looked yet. */
+	CUresult(CUDAAPI * wait)(CUstream) = (CUresult(CUDAAPI *)(CUstream))gsh_elf_find(
+		"libcuda.so.1", "cuStreamSynchronize");
+
+	tenant_context();
+	check_result(cuMemPoolCreate(&pool, &props), CUDA_SUCCESS);
+	check_result(cuMemAlloc(&plain, 1 * MIB), CUDA_SUCCESS);
+	check_result(cuMemAllocFromPoolAsync(&p, 32 * MIB, pool, NULL), CUDA_SUCCESS);
+	check_result(cuMemFreeAsync(p, NULL), CUDA_SUCCESS);
+	check_result(wait(NULL), CUDA_SUCCESS);
+	check(truth_requested() == 1 * MIB);
+	/* The driver refuses it, and the pool is looked at: what was free in it is not. */
+	check_result(cuMemAllocFromPoolAsync(&q, 0, pool, NULL),
+		     CUDA_ERROR_INVALID_VALUE);
+	check_result(cuMemAlloc(&q, 63 * MIB), CUDA_SUCCESS);
+	check_result(cuMemAllocFromPoolAsync(&q, 32 * MIB, pool, NULL),
+		     CUDA_ERROR_OUT_OF_MEMORY);
+}
+
+static void what_a_pool_released_unseen_is_not_counted_on(void)
+{
+	CU_ASSERT(tenant_passes("released_before_a_call_that_fails", QUOTA, NULL));
+	CU_ASSERT_EQUAL(tenant_device_requested_peak(), 64 * MIB);
+}
+
 const struct unit_suite unit_suite = {
 	.name = "pools and streams",
 	.teardown = tenant_forget,
@@ -251,5 +285,6 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(the_default_stream_of_a_thread_ends_with_it),
 		UNIT_TEST(frees_on_streams_that_went_with_their_context_are_over),
 		UNIT_TEST(a_destroyed_pool_comes_back_however_many_streams_it_was_freed_on),
+		UNIT_TEST(what_a_pool_released_unseen_is_not_counted_on),
 	},
 };
