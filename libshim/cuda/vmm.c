@@ -16,7 +16,8 @@ struct gsh_vmm_memory {
 };
 
 struct gsh_vmm_mapping {
-	struct gsh_vmm_mapping *next; /* in its bucket, or in a list */
+	struct gsh_vmm_mapping *next;	 /* in its bucket, or in a list */
+	struct gsh_vmm_mapping *leaving; /* among those that are being unmapped */
 	struct gsh_vmm_memory *memory;
 	struct gsh_vmm_range range;
 };
@@ -269,6 +270,9 @@ static struct gsh_vmm_memory *mapped_at(struct gsh_vmm *vmm, uint64_t address)
 			if (m->range.space == 0 &&
 			    address - m->range.start < m->range.bytes)
 				return m->memory;
+	for (struct gsh_vmm_mapping *m = vmm->leaving; m; m = m->leaving)
+		if (m->range.space == 0 && address - m->range.start < m->range.bytes)
+			return m->memory;
 	return NULL;
 }
 
@@ -419,6 +423,18 @@ static void take_mapping(struct gsh_vmm *vmm, struct gsh_vmm_mapping **at,
 	count_bound(vmm, mapping->range.space, false);
 	mapping->next = *list;
 	*list = mapping;
+	/* Until the driver has done so, another thread may take a handle by its address. */
+	mapping->leaving = vmm->leaving;
+	vmm->leaving = mapping;
+}
+
+static void has_left(struct gsh_vmm *vmm, const struct gsh_vmm_mapping *mapping)
+{
+	struct gsh_vmm_mapping **at = &vmm->leaving;
+
+	while (*at != mapping)
+		at = &(*at)->leaving;
+	*at = mapping->leaving;
 }
 
 /* Those that begin inside the range, wherever: some in it are not known. */
@@ -472,6 +488,7 @@ void gsh_vmm_unmap_end(struct gsh_vmm_mapping *list, bool gone)
 		struct gsh_vmm_mapping *mapping = list, **bucket;
 
 		list = mapping->next;
+		has_left(vmm, mapping);
 		mapping->memory->calls--;
 		if (gone) {
 			settle(vmm, mapping->memory, &all);

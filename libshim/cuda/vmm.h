@@ -32,6 +32,7 @@ struct gsh_vmm {
 	struct gsh_pieces memory_pieces, mapping_pieces;
 	struct gsh_vmm_memory *memories[GSH_VMM_BUCKETS];  /* by handle */
 	struct gsh_vmm_mapping *mappings[GSH_VMM_BUCKETS]; /* by space and start */
+	struct gsh_vmm_mapping *leaving; /* taken from there, while the driver unmaps */
 };
 
 /* ---- handles ---- */
