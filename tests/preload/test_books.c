@@ -590,11 +590,12 @@ static bool read_books(void)
 	struct simgpu_truth *truth = simgpu_truth(monitor);
 	const struct simgpu_client *client = truth ? simgpu_find(truth, getpid()) : NULL;
 
-	if (!check(client != NULL) ||
-	    !check(gpushim_reader_snapshot(reader, snapshot) == 0))
-		return false;
-	held = client->memory[0];
+	check(client != NULL);
+	if (client)
+		held = client->memory[0];
 	simgpu_free(truth);
+	if (!client || !check(gpushim_reader_snapshot(reader, snapshot) == 0))
+		return false;
 	memset(&charged, 0, sizeof(charged));
 	if (snapshot->usages_count > 0)
 		charged = snapshot->usages[0];
