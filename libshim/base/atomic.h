@@ -15,13 +15,11 @@
 #define gsh_load_seq_cst(p) __atomic_load_n((p), __ATOMIC_SEQ_CST)
 #define gsh_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define gsh_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define gsh_store_seq_cst(p, v) __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
 /* Return the value before. */
 #define gsh_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
 #define gsh_add_acq_rel(p, v) __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
 #define gsh_add_seq_cst(p, v) __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
 #define gsh_sub_relaxed(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED)
-#define gsh_sub_release(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_RELEASE)
 #define gsh_sub_seq_cst(p, v) __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
 #define gsh_swap_acquire(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 #define gsh_swap_release(p, v) __atomic_exchange_n((p), (v), __ATOMIC_RELEASE)
@@ -35,8 +33,6 @@
 #define gsh_cas_relaxed(p, expected, value)                                            \
 	__atomic_compare_exchange_n((p), (expected), (value), false, __ATOMIC_RELAXED, \
 				    __ATOMIC_RELAXED)
-#define gsh_fence_seq_cst() __atomic_thread_fence(__ATOMIC_SEQ_CST)
-#define gsh_fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 
 #define gsh_likely(x) __builtin_expect(!!(x), 1)
 #define gsh_unlikely(x) __builtin_expect(!!(x), 0)
