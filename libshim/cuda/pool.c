@@ -161,7 +161,8 @@ void gsh_pool_move(struct gsh_pool *pool, int row)
 
 /* ---- what it holds ---- */
 
-bool gsh_pool_read(struct gsh_pool *pool, uint64_t *reserved)
+/* Under the pool's lock. Asks the driver; false: the pool is not alive, or it does not say. */
+static bool read_reserved(const struct gsh_pool *pool, uint64_t *reserved)
 {
 	cuuint64_t value = 0;
 
@@ -186,7 +187,7 @@ uint64_t gsh_pool_settle(struct gsh_pool *pool)
 {
 	uint64_t before = pool->growth.charged, held = pool->growth.reserved, reserved;
 
-	if (!gsh_pool_read(pool, &reserved)) {
+	if (!read_reserved(pool, &reserved)) {
 		lose_sight(pool);
 		return 0;
 	}
@@ -343,7 +344,7 @@ CUresult gsh_pool_end(struct gsh_pool *pool, const struct gsh_growth_call *call,
 	gsh_lock(&pool->growth.lock);
 	before = pool->growth.reserved;
 	alone = gsh_growth_finish(&pool->growth, call);
-	if (gsh_pool_read(pool, &reserved)) {
+	if (read_reserved(pool, &reserved)) {
 		verdict = gsh_growth_correct(&pool->growth, reserved);
 		if (res == CUDA_SUCCESS)
 			note_place(pool, call, alone, before, address, bytes);

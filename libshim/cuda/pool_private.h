@@ -8,9 +8,7 @@ struct gsh_pools *gsh_pool_table(void); /* NULL: no pool was ever used */
 /* Entry number i < used. */
 struct gsh_pool *gsh_pool_at(struct gsh_pools *pools, uint32_t i);
 
-/* Under the pool's lock. Asks the driver; false: the pool is not alive, or it does not say. */
-bool gsh_pool_read(struct gsh_pool *pool, uint64_t *reserved);
-/* Reads, corrects the charge, forgets places that may have gone. Returns bytes refunded. */
+/* Under the pool's lock. Asks the driver, corrects the charge, forgets places that may have gone. Returns bytes refunded. */
 uint64_t gsh_pool_settle(struct gsh_pool *pool);
 
 #endif

@@ -93,7 +93,8 @@ int gsh_slot_lock_clearing(int fd, uint32_t slot)
 	return set_lock(fd, F_WRLCK, gpushim_ledger_slot_offset(slot), CLEARING_BYTES);
 }
 
-int gsh_slot_lock_own(int fd, uint32_t slot)
+/* From clearing to owning. */
+static int lock_own(int fd, uint32_t slot)
 {
 	return set_lock(fd, F_UNLCK, gpushim_ledger_slot_offset(slot) + OWNER_BYTES,
 			CLEARING_BYTES - OWNER_BYTES);
@@ -113,7 +114,8 @@ bool gsh_slot_process_died(int fd, uint32_t slot)
 	       lock.l_type == F_UNLCK;
 }
 
-int gsh_slot_lock_life(int fd, uint32_t slot)
+/* The process' own lock, beside that of its slot. */
+static int lock_life(int fd, uint32_t slot)
 {
 	return set_lock(fd, F_WRLCK, gpushim_ledger_slot_offset(slot) + PROCESS_BYTE,
 			LIFE_BYTES);
@@ -196,7 +198,7 @@ static void take(struct gsh_ledger *ledger, uint32_t slot)
 	while (used <= slot &&
 	       !gsh_cas_acq_rel(&ledger->header->slots_used, &used, slot + 1))
 		;
-	gsh_slot_lock_own(ledger->fd, slot);
+	lock_own(ledger->fd, slot);
 	/* Pairs with the acquire of those who look for the dead. */
 	gsh_store_release(&ledger->own->state, GPUSHIM_SLOT_LIVE);
 }
@@ -212,9 +214,8 @@ static int try_slot(struct gsh_ledger *ledger, uint32_t slot, int life_fd)
 	res = gsh_slot_lock_clearing(ledger->fd, slot);
 	if (res < 0)
 		return res;
-	res = gsh_load_acquire(state) == GPUSHIM_SLOT_FREE
-		      ? gsh_slot_lock_life(life_fd, slot)
-		      : -EBUSY;
+	res = gsh_load_acquire(state) == GPUSHIM_SLOT_FREE ? lock_life(life_fd, slot)
+							   : -EBUSY;
 	if (res < 0)
 		gsh_slot_unlock(ledger->fd, slot);
 	else

@@ -48,15 +48,12 @@ enum gsh_slot_holder {
 enum gsh_slot_holder gsh_slot_holder(int fd, uint32_t slot);
 
 int gsh_slot_lock_clearing(int fd, uint32_t slot);
-/* From clearing to owning. */
-int gsh_slot_lock_own(int fd, uint32_t slot);
 void gsh_slot_unlock(int fd, uint32_t slot);
 
 /*
- * The process itself, whose children may have its slot: its own lock, whether it has died,
- * and the right to finish what it was doing.
+ * The process itself, whose children may have its slot: whether it has died, and the right
+ * to finish what it was doing.
  */
-int gsh_slot_lock_life(int fd, uint32_t slot);
 bool gsh_slot_process_died(int fd, uint32_t slot);
 int gsh_slot_lock_process(int fd, uint32_t slot);
 void gsh_slot_unlock_process(int fd, uint32_t slot);

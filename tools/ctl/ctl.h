@@ -49,7 +49,6 @@ void ctl_tenants_free(struct ctl_tenants *tenants);
 
 const char *ctl_bytes(
 	uint64_t bytes); /* "8 GiB", "139.8 GiB", GPUSHIM_UNLIMITED: "none" */
-const char *ctl_percent(uint64_t permille); /* "12.5%" */
 const char *ctl_uuid(const uint8_t uuid[16]);
 const char *ctl_quota(const struct gpushim_policy_device *row, uint64_t total_bytes);
 const char *ctl_compute(const struct gpushim_policy_device *row);

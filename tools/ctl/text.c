@@ -44,7 +44,8 @@ const char *ctl_bytes(uint64_t bytes)
 		    units[unit]);
 }
 
-const char *ctl_percent(uint64_t permille)
+/* "12.5%" */
+static const char *percent(uint64_t permille)
 {
 	return permille % 10 ? keep("%llu.%u%%", (unsigned long long)(permille / 10),
 				    (unsigned)(permille % 10))
@@ -84,7 +85,7 @@ uint64_t ctl_quota_bytes(const struct gpushim_policy_device *row, uint64_t total
 const char *ctl_quota(const struct gpushim_policy_device *row, uint64_t total_bytes)
 {
 	if (row->memory_ppm > 0 && total_bytes == 0)
-		return ctl_percent(row->memory_ppm / 1000);
+		return percent(row->memory_ppm / 1000);
 	return ctl_bytes(ctl_quota_bytes(row, total_bytes));
 }
 
@@ -93,11 +94,11 @@ const char *ctl_compute(const struct gpushim_policy_device *row)
 	if (row->request_permille == 0 && row->limit_permille == 1000)
 		return "best effort";
 	if (row->request_permille == row->limit_permille)
-		return ctl_percent(row->limit_permille);
+		return percent(row->limit_permille);
 	if (row->request_permille == 0)
-		return keep("up to %s", ctl_percent(row->limit_permille));
-	return keep("%s to %s", ctl_percent(row->request_permille),
-		    ctl_percent(row->limit_permille));
+		return keep("up to %s", percent(row->limit_permille));
+	return keep("%s to %s", percent(row->request_permille),
+		    percent(row->limit_permille));
 }
 
 const char *ctl_priority(uint32_t priority)
