@@ -1,5 +1,5 @@
 /*
- * read_ledger.c - who of a tenant uses how much of which device, once.
+ * read_ledger.c - who of a tenant uses how much of which device, and of its time, once.
  *
  * Knows: include/gpushim/reader.h, and nothing else of gpushim or CUDA. To build it against
  * an installed gpushim: cc read_ledger.c $(pkg-config --cflags --libs gpushim-reader)
@@ -14,6 +14,20 @@
 static double mib(uint64_t bytes)
 {
 	return (double)bytes / (1 << 20);
+}
+
+static double ms(uint64_t ns)
+{
+	return (double)ns / 1e6;
+}
+
+/* What is not known is not 0. */
+static void print_share(const char *text, uint32_t ppm)
+{
+	if (ppm == GPUSHIM_UNKNOWN_PPM)
+		printf("%s not known", text);
+	else
+		printf("%s %.1f %%", text, ppm / 1e4);
 }
 
 static void print_uuid(const uint8_t uuid[16])
@@ -50,6 +64,47 @@ static void print_usage(const struct gpushim_snapshot *snapshot,
 	putchar('\n');
 }
 
+static void print_time(const struct gpushim_snapshot *snapshot,
+		       const struct gpushim_usage *usage)
+{
+	const struct gpushim_process *process = process_of(snapshot, usage->slot);
+	const struct gpushim_time *time = &usage->time;
+
+	if (!process || !process->alive)
+		return;
+	printf("  %8" PRIu32 " %-15s ", process->pid, process->command);
+	if (time->gpu_ns == GPUSHIM_UNKNOWN)
+		printf("%12s", "-");
+	else
+		printf("%12.1f", ms(time->gpu_ns));
+	printf(" %12.1f %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "%s\n",
+	       ms(time->waited_ns), time->launches, time->delayed, time->released,
+	       time->waiting ? "  waits now" : "");
+}
+
+static void print_device_time(const struct gpushim_snapshot *snapshot, uint32_t index)
+{
+	const struct gpushim_device *device = &snapshot->devices[index];
+
+	print_share("  of its time:", device->share_1s_ppm);
+	print_share(" over 1 s,", device->share_10s_ppm);
+	if (device->rate_permille == GPUSHIM_UNKNOWN)
+		printf(" over 10 s");
+	else
+		printf(" over 10 s, of at most %.1f %%",
+		       (double)device->rate_permille / 10);
+	if (device->level_ns != GPUSHIM_UNKNOWN_LEVEL)
+		printf(", %s %.1f ms", device->level_ns < 0 ? "debt" : "credit",
+		       (double)(device->level_ns < 0 ? -device->level_ns
+						     : device->level_ns) /
+			       1e6);
+	printf("\n  %8s %-15s %12s %12s %10s %10s %10s\n", "pid", "command", "GPU ms",
+	       "waited ms", "launches", "delayed", "released");
+	for (uint32_t i = 0; i < snapshot->usages_count; i++)
+		if (snapshot->usages[i].device == index)
+			print_time(snapshot, &snapshot->usages[i]);
+}
+
 static void print_device(const struct gpushim_snapshot *snapshot, uint32_t index)
 {
 	const struct gpushim_device *device = &snapshot->devices[index];
@@ -68,6 +123,7 @@ static void print_device(const struct gpushim_snapshot *snapshot, uint32_t index
 	for (uint32_t i = 0; i < snapshot->usages_count; i++)
 		if (snapshot->usages[i].device == index)
 			print_usage(snapshot, &snapshot->usages[i]);
+	print_device_time(snapshot, index);
 }
 
 int main(int argc, char **argv)

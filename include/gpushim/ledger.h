@@ -52,6 +52,16 @@
  *   keeps that much and the slot's state becomes GPUSHIM_SLOT_ORPHAN, until no live slot
  *   has imports on that device.
  *
+ * GPU time
+ *   bucket [device] is the tenant's credit of GPU time there, shared by its processes: `level`
+ *   grows by the clock at the tenant's rate up to `burst_ns`, launches take from it, and below
+ *   zero it is a debt that is paid before the next launch. To refill it from refilled_ns to
+ *   now a process moves `refilled_ns` by compare-and-swap, and who succeeds adds the credit;
+ *   one that dies in between loses some credit for its tenant and gives it none.
+ *   use [device][slot] is what the owner of a slot has used and waited for; zero when a slot
+ *   is taken. `used_ns` of the bucket holds the sum over all processes there ever were.
+ *   A row of costs says what launches of one signature were found to cost.
+ *
  * All sizes are bytes, all times nanoseconds; host byte order; every field that changes is
  * accessed atomically. A reader refuses another `version`.
  */
@@ -148,6 +158,93 @@ struct gpushim_ledger_cell {
 	uint64_t kind_bytes[GPUSHIM_KINDS_MAX];
 };
 
+/* One look at bucket.used_ns; the older of two with the same place is overwritten. */
+struct gpushim_ledger_look {
+	uint64_t at_ns; /* CLOCK_MONOTONIC; 0: none yet */
+	uint64_t used_ns;
+};
+
+#define GPUSHIM_LOOKS_MAX 64u
+#define GPUSHIM_LOOK_NS UINT64_C(200000000) /* look i is taken at multiples of this */
+
+/* GPU time of the tenant on a device. */
+struct gpushim_ledger_bucket {
+	uint64_t level;	      /* two's complement: credit, or debt below zero */
+	uint64_t refilled_ns; /* CLOCK_MONOTONIC up to which credit was given; 0: never */
+	uint64_t earned_ns;   /* credit given in all */
+	uint64_t repairs;     /* impossible values of `level` or `refilled_ns` put right */
+	uint32_t bell;	      /* futex: changes when waiting may be over */
+	uint32_t reserved0;
+	/* The progress rule; see libshim/policy/progress.h. */
+	uint64_t stalled_since_ns;
+	uint64_t stalled_at; /* completions at that time */
+	uint64_t stalled_times;
+	/* Of another cache line: who settles, not who launches. */
+	uint64_t used_ns;	 /* GPU time, as measured; all processes, those gone too */
+	uint64_t limit_permille; /* the rate in force, as last used; 1000: no cap */
+	uint64_t burst_ns;
+	uint64_t enforced; /* 0: audit, nothing is delayed */
+	uint64_t reserved1[4];
+	struct gpushim_ledger_look looks[GPUSHIM_LOOKS_MAX];
+};
+
+/* What a process has used of a device's time. Display, but for the three first. */
+struct gpushim_ledger_use {
+	uint64_t in_flight_ns; /* predicted, launched and not known to be done */
+	uint64_t completions;  /* counts measured launches that were seen to be done */
+	uint64_t waiting_since_ns; /* CLOCK_MONOTONIC, of the longest waiting thread; 0: none */
+	uint64_t gpu_ns;	   /* as measured */
+	uint64_t waited_ns;	   /* at the gate, over all threads */
+	uint64_t launches;	   /* kernels, graphs, memsets and copies within the device */
+	uint64_t delayed;	   /* launches that waited at the gate */
+	uint64_t released;	   /* launches let through by the progress rule */
+	uint64_t learned;	   /* launches whose cost was known, */
+	uint64_t variable;	   /* was known to spread, */
+	uint64_t unknown;	   /* was not known */
+	uint64_t samples;	   /* launches that were measured */
+	uint64_t lost_samples;	   /* measurements given up: context gone, error, never done */
+	uint64_t overlap_permille; /* GPU time per predicted time, of late; 0: not known */
+	uint64_t inflation_permille; /* seen time per learned time of steady kernels; 0 */
+	uint64_t reserved;
+};
+
+enum gpushim_cost_class {
+	GPUSHIM_COST_UNKNOWN = 0, /* too few samples: charged at a default */
+	GPUSHIM_COST_LEARNED = 1, /* steady */
+	GPUSHIM_COST_VARIABLE = 2,
+};
+
+enum gpushim_launch_kind {
+	GPUSHIM_LAUNCH_KERNEL = 0,
+	GPUSHIM_LAUNCH_GRAPH = 1,
+	GPUSHIM_LAUNCH_MEMSET = 2,
+	GPUSHIM_LAUNCH_COPY = 3, /* within a device, or between two */
+};
+
+#define GPUSHIM_COSTS_MAX 256u
+
+/* What launches of one signature cost. Display: the process that learned it writes it. */
+struct gpushim_ledger_cost {
+	uint64_t key; /* hash of all that follows up to shared_bytes; 0: free */
+	char name[56]; /* of the kernel, cut; "" if the driver does not tell */
+	uint32_t device; /* row */
+	uint32_t kind;	 /* enum gpushim_launch_kind */
+	uint32_t grid[3];
+	uint32_t block[3];
+	uint32_t shared_bytes;
+	uint32_t cost_class; /* enum gpushim_cost_class */
+	uint64_t cost_ns;    /* what a launch is charged in advance */
+	uint64_t low_ns;     /* of late samples: low quantile, median, high quantile */
+	uint64_t median_ns;
+	uint64_t high_ns;
+	uint64_t launches;
+	uint64_t samples;
+	uint64_t gpu_ns; /* launches times what they were charged */
+	uint64_t updated_ns; /* CLOCK_MONOTONIC */
+	uint64_t slot;	     /* who wrote it last */
+	uint64_t reserved[2];
+};
+
 struct gpushim_ledger_header {
 	uint64_t magic;
 	uint32_t version;
@@ -163,7 +260,14 @@ struct gpushim_ledger_header {
 	char tenant[GPUSHIM_NAME_BYTES];
 	uint32_t slots_used; /* atomic: one more than the highest slot ever taken */
 	uint32_t ready;
-	uint64_t reserved0[7];
+	uint64_t buckets_offset;
+	uint64_t uses_offset;
+	uint64_t costs_offset;
+	uint32_t bucket_bytes;
+	uint32_t use_bytes;
+	uint32_t cost_bytes;
+	uint32_t costs_max;
+	uint64_t reserved0[2];
 	struct gpushim_ledger_device devices[GPUSHIM_DEVICES_MAX];
 	uint8_t reserved1[1856];
 };
@@ -172,9 +276,18 @@ struct gpushim_ledger_header {
 #define GPUSHIM_LEDGER_CELLS_OFFSET    \
 	(GPUSHIM_LEDGER_SLOTS_OFFSET + \
 	 GPUSHIM_SLOTS_MAX * sizeof(struct gpushim_ledger_slot))
-#define GPUSHIM_LEDGER_BYTES                                                             \
+#define GPUSHIM_LEDGER_BUCKETS_OFFSET                                                    \
 	(GPUSHIM_LEDGER_CELLS_OFFSET + (size_t)GPUSHIM_DEVICES_MAX * GPUSHIM_SLOTS_MAX * \
 					       sizeof(struct gpushim_ledger_cell))
+#define GPUSHIM_LEDGER_USES_OFFSET       \
+	(GPUSHIM_LEDGER_BUCKETS_OFFSET + \
+	 GPUSHIM_DEVICES_MAX * sizeof(struct gpushim_ledger_bucket))
+#define GPUSHIM_LEDGER_COSTS_OFFSET                                                     \
+	(GPUSHIM_LEDGER_USES_OFFSET + (size_t)GPUSHIM_DEVICES_MAX * GPUSHIM_SLOTS_MAX * \
+					      sizeof(struct gpushim_ledger_use))
+#define GPUSHIM_LEDGER_BYTES           \
+	(GPUSHIM_LEDGER_COSTS_OFFSET + \
+	 (size_t)GPUSHIM_COSTS_MAX * sizeof(struct gpushim_ledger_cost))
 
 /* Where in the file a slot lies; the byte there is the one that is locked. */
 static inline uint64_t gpushim_ledger_slot_offset(uint32_t slot)
@@ -189,6 +302,22 @@ static inline uint64_t gpushim_ledger_cell_offset(uint32_t device, uint32_t slot
 					      slot) * sizeof(struct gpushim_ledger_cell);
 }
 
+static inline uint64_t gpushim_ledger_use_offset(uint32_t device, uint32_t slot)
+{
+	return GPUSHIM_LEDGER_USES_OFFSET + ((uint64_t)device * GPUSHIM_SLOTS_MAX +
+					     slot) * sizeof(struct gpushim_ledger_use);
+}
+
+GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_ledger_bucket) == 1152, "bucket");
+GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_bucket, bell) == 32, "bell");
+GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_bucket, used_ns) == 64, "used");
+GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_bucket, looks) == 128, "looks");
+GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_ledger_use) == 128, "use");
+GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_cost, device) == 64, "cost device");
+GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_cost, cost_ns) == 104, "cost");
+GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_ledger_cost) == 192, "cost row");
+GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_header, buckets_offset) == 136,
+		      "offsets");
 GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_ledger_device) == 128, "device row");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_ledger_device, total_bytes) == 24, "total");
 GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_ledger_slot) == 256, "slot");

@@ -72,11 +72,16 @@ struct gpushim_policy_device {
 	uint32_t request_permille; /* guaranteed share of GPU time, and weight; 0: none */
 	uint32_t limit_permille;   /* cap on GPU time; 1000: no cap */
 	uint32_t priority;	   /* enum gpushim_priority */
-	uint32_t reserved[3];
+	uint32_t burst_ms;	   /* most credit of GPU time saved up; 0: the default */
+	uint32_t reserved[2];
 };
+
+#define GPUSHIM_BURST_MS_DEFAULT 20u
+#define GPUSHIM_BURST_MS_MAX 1000u
 
 enum gpushim_policy_flags {
 	GPUSHIM_POLICY_CLOSED = 1u << 0, /* nothing may be used; `reason` says why */
+	GPUSHIM_POLICY_AUDIT = 1u << 1,	 /* all is counted, nothing refused or delayed */
 };
 
 /* One copy of the limits. */

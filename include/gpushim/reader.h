@@ -15,6 +15,10 @@
  * mapped or written; every count and string is bounded before it is shown. Nothing here
  * prints, exits, or keeps state outside the reader.
  *
+ * What is not known is marked, and never 0: GPUSHIM_UNKNOWN and its kin below. Times are
+ * nanoseconds; ages and waits are reckoned by this machine's CLOCK_MONOTONIC, so that those
+ * of a tenant in a time namespace of its own are not known.
+ *
  * Threads: a reader may be used by one thread at a time.
  */
 #ifndef GPUSHIM_READER_H
@@ -26,7 +30,21 @@
 extern "C" {
 #endif
 
+#define GPUSHIM_UNKNOWN UINT64_MAX
+#define GPUSHIM_UNKNOWN_LEVEL INT64_MIN
+#define GPUSHIM_UNKNOWN_PPM UINT32_MAX
+
 struct gpushim_reader;
+
+/* GPU time, of one process or summed up. */
+struct gpushim_time {
+	/* gpu_ns is GPUSHIM_UNKNOWN while there are launches and none was measured. */
+#define FIELD(name, kind, text) uint64_t name;
+#include "gpushim/time_fields.def"
+	uint64_t waiting; /* processes of which a thread waits at the gate now */
+	uint64_t
+		waiting_ns; /* for how long, the longest; 0: none; may be GPUSHIM_UNKNOWN */
+};
 
 /* A process of the tenant on one device. */
 struct gpushim_usage {
@@ -38,6 +56,9 @@ struct gpushim_usage {
 	uint64_t exported_bytes;
 	uint64_t imports;
 	uint64_t kind_bytes[GPUSHIM_KINDS_MAX];
+	struct gpushim_time time;
+	uint64_t overlap_permille;   /* GPU time per predicted time; or GPUSHIM_UNKNOWN */
+	uint64_t inflation_permille; /* seen per learned time; or GPUSHIM_UNKNOWN */
 };
 
 /* A process of the tenant: one whose slot is alive, or what an exporter left behind. */
@@ -63,10 +84,40 @@ struct gpushim_device {
 	uint64_t request_permille;
 	uint64_t limit_permille;
 	uint32_t limit_source; /* enum gpushim_limit_source */
-	uint32_t reserved;
+	uint32_t enforced;     /* 0: audit, GPU time is counted and nothing is delayed */
+	/* The tenant's credit of GPU time; each GPUSHIM_UNKNOWN while nothing used it. */
+	uint64_t rate_permille; /* in force, as last used: 1 to 1000, which is no cap */
+	uint64_t burst_ns;	/* most credit saved up */
+	uint64_t used_ns;	/* measured; processes that have gone as well */
+	int64_t level_ns; /* credit now, debt below zero; or GPUSHIM_UNKNOWN_LEVEL */
+	uint64_t repairs; /* impossible values in the ledger that were put right */
+	/* GPU time used per time, in millionths; or GPUSHIM_UNKNOWN_PPM. */
+	uint32_t share_1s_ppm;
+	uint32_t share_10s_ppm;
+	struct gpushim_time time; /* sum over the live processes */
 };
 
-/* About 350 KiB: for the heap. Dead slots are left out. */
+/* What launches of one signature were found to cost. */
+struct gpushim_cost {
+	char name[56]; /* of the kernel; printable ASCII, ends with NUL; "": not known */
+	uint32_t device; /* index in gpushim_snapshot.devices; UINT32_MAX: none of them */
+	uint32_t kind;	 /* enum gpushim_launch_kind */
+	uint32_t grid[3];
+	uint32_t block[3];
+	uint32_t shared_bytes;
+	uint32_t cost_class; /* enum gpushim_cost_class */
+	/* Of late samples; GPUSHIM_UNKNOWN while there are none. */
+	uint64_t cost_ns; /* what a launch is charged in advance */
+	uint64_t low_ns;
+	uint64_t median_ns;
+	uint64_t high_ns;
+	uint64_t launches;
+	uint64_t samples;
+	uint64_t gpu_ns; /* launches times what they were charged */
+	uint64_t age_ns; /* since it was written; or GPUSHIM_UNKNOWN */
+};
+
+/* About 600 KiB: for the heap. Dead slots are left out. */
 struct gpushim_snapshot {
 	char tenant[GPUSHIM_NAME_BYTES];
 	uint64_t created_unix_ns;
@@ -78,9 +129,12 @@ struct gpushim_snapshot {
 	uint64_t heartbeat;
 	struct gpushim_device devices[GPUSHIM_DEVICES_MAX];
 	struct gpushim_process processes[GPUSHIM_SLOTS_MAX];
-	struct gpushim_usage
-		usages[GPUSHIM_SLOTS_MAX * 4]; /* cells that are not all zero */
-	uint32_t usages_left_out;	       /* more cells than fit */
+	/* Cells and uses that are not all zero. */
+	struct gpushim_usage usages[GPUSHIM_SLOTS_MAX * 4];
+	uint32_t usages_left_out; /* more than fit; they are in the sums */
+	uint32_t costs_count;
+	struct gpushim_cost costs[GPUSHIM_COSTS_MAX];
+	struct gpushim_time time; /* sum over the live processes and all devices */
 };
 
 /*
@@ -110,10 +164,12 @@ void gpushim_reader_close(struct gpushim_reader *reader);
 /* Why the last call of this thread to a function above failed: a sentence; "" if none did. */
 const char *gpushim_reader_reason(void);
 
-/* Names of enum values: "linear", "live", "limits.json"; "?" for values out of range. */
+/* Names of enum values: "linear", "live", "limits.json", "learned"; "?" out of range. */
 const char *gpushim_kind_name(uint32_t kind);
 const char *gpushim_slot_state_name(uint32_t state);
 const char *gpushim_limit_source_name(uint32_t source);
+const char *gpushim_launch_kind_name(uint32_t kind);
+const char *gpushim_cost_class_name(uint32_t cost_class);
 
 #ifdef __cplusplus
 }

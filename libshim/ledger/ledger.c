@@ -39,6 +39,13 @@ static const struct gpushim_ledger_header blank = {
 	.cell_bytes = sizeof(struct gpushim_ledger_cell),
 	.slots_offset = GPUSHIM_LEDGER_SLOTS_OFFSET,
 	.cells_offset = GPUSHIM_LEDGER_CELLS_OFFSET,
+	.buckets_offset = GPUSHIM_LEDGER_BUCKETS_OFFSET,
+	.uses_offset = GPUSHIM_LEDGER_USES_OFFSET,
+	.costs_offset = GPUSHIM_LEDGER_COSTS_OFFSET,
+	.bucket_bytes = sizeof(struct gpushim_ledger_bucket),
+	.use_bytes = sizeof(struct gpushim_ledger_use),
+	.cost_bytes = sizeof(struct gpushim_ledger_cost),
+	.costs_max = GPUSHIM_COSTS_MAX,
 	.ready = 1,
 };
 
@@ -180,7 +187,14 @@ static bool layout_is_ours(const struct gpushim_ledger_header *header)
 	       header->devices_max == blank.devices_max &&
 	       header->cell_bytes == blank.cell_bytes &&
 	       header->slots_offset == blank.slots_offset &&
-	       header->cells_offset == blank.cells_offset && header->ready == 1 &&
+	       header->cells_offset == blank.cells_offset &&
+	       header->buckets_offset == blank.buckets_offset &&
+	       header->uses_offset == blank.uses_offset &&
+	       header->costs_offset == blank.costs_offset &&
+	       header->bucket_bytes == blank.bucket_bytes &&
+	       header->use_bytes == blank.use_bytes &&
+	       header->cost_bytes == blank.cost_bytes &&
+	       header->costs_max == blank.costs_max && header->ready == 1 &&
 	       memchr(header->tenant, '\0', sizeof(header->tenant)) &&
 	       gsh_parse_is_tenant(header->tenant);
 }

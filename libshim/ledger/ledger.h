@@ -90,6 +90,30 @@ void gsh_ledger_import(struct gsh_ledger *ledger, uint32_t device, int32_t count
 /* Whether any live process of the tenant, this one included, has imports on the device. */
 bool gsh_ledger_has_imports(struct gsh_ledger *ledger, uint32_t device);
 
+/* Parts of the mapping; device is a row below GPUSHIM_DEVICES_MAX. */
+static inline struct gpushim_ledger_bucket *gsh_ledger_bucket(
+	const struct gsh_ledger *ledger, uint32_t device)
+{
+	return (struct gpushim_ledger_bucket *)((char *)ledger->header +
+						GPUSHIM_LEDGER_BUCKETS_OFFSET) +
+	       device;
+}
+
+static inline struct gpushim_ledger_use *gsh_ledger_use(const struct gsh_ledger *ledger,
+							 uint32_t device, uint32_t slot)
+{
+	return (struct gpushim_ledger_use *)((char *)ledger->header +
+					     gpushim_ledger_use_offset(device, slot));
+}
+
+static inline struct gpushim_ledger_cost *gsh_ledger_cost(const struct gsh_ledger *ledger,
+							   uint32_t row)
+{
+	return (struct gpushim_ledger_cost *)((char *)ledger->header +
+					      GPUSHIM_LEDGER_COSTS_OFFSET) +
+	       row;
+}
+
 /* Clears the slots of dead processes. Returns how many were cleared. */
 uint32_t gsh_ledger_reap(struct gsh_ledger *ledger);
 

@@ -1,5 +1,5 @@
 /*
- * reader.c - libgpushim-reader: a tenant's ledger and policy, read from outside.
+ * reader.c - libgpushim-reader: a tenant's ledger, read from outside.
  *
  * Knows that whoever owns the files may lie: every number is bounded before it is used,
  * every text made printable. Refuses to know what is done with the figures, and to write
@@ -13,34 +13,21 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/parse.h"
 #include "base/text.h"
 #include "ledger/ledger.h"
-#include "ledger/page.h"
 #include "ledger/reader_file.h"
+#include "ledger/reader_private.h"
+#include "ledger/reader_time.h"
 
-/* Tries to read a page's limits while somebody writes them. */
-enum { POLICY_TRIES = 4 };
-
-struct gpushim_reader {
-	int ledger_fd;
-	int policy_fd; /* -1: there was no page yet */
-	/* Where the page would be: below dir, or a file by name; "": nowhere. */
-	char dir[PATH_MAX], policy_path[PATH_MAX];
-	char tenant[GPUSHIM_NAME_BYTES]; /* "": as in a container */
-	/* What was read last, before any of it is believed. */
-	struct gpushim_ledger_header header;
-	struct gpushim_ledger_slot slots[GPUSHIM_SLOTS_MAX];
-	struct gpushim_ledger_cell cells[GPUSHIM_SLOTS_MAX];
-	struct gpushim_policy_page page;
-};
+enum { ALL_PERMILLE = 1000 };
 
 static _Thread_local struct gsh_reason last_reason;
 
@@ -53,28 +40,6 @@ static int refuse(const char *what, int error, const char *sentence)
 const char *gpushim_reader_reason(void)
 {
 	return last_reason.text;
-}
-
-/* ---- opening ---- */
-
-static void open_policy(struct gpushim_reader *reader)
-{
-	struct gsh_reason before = last_reason;
-	struct stat status;
-	int fd = -ENOENT;
-
-	if (reader->policy_path[0])
-		fd = gsh_file_open(reader->policy_path, O_RDONLY, &last_reason);
-	else if (reader->dir[0])
-		fd = gsh_reader_open_below(reader->dir, "policy", reader->tenant,
-					   &last_reason);
-	if (fd >= 0 && (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))) {
-		close(fd);
-		fd = -EPROTO;
-	}
-	reader->policy_fd = fd < 0 ? -1 : fd;
-	/* No page is no failure. */
-	last_reason = before;
 }
 
 /* ---- reading, and believing ---- */
@@ -111,20 +76,17 @@ static int read_header(struct gpushim_reader *reader)
 	    header->devices_max != GPUSHIM_DEVICES_MAX ||
 	    header->cell_bytes != sizeof(struct gpushim_ledger_cell) ||
 	    header->slots_offset != GPUSHIM_LEDGER_SLOTS_OFFSET ||
-	    header->cells_offset != GPUSHIM_LEDGER_CELLS_OFFSET)
+	    header->cells_offset != GPUSHIM_LEDGER_CELLS_OFFSET ||
+	    header->buckets_offset != GPUSHIM_LEDGER_BUCKETS_OFFSET ||
+	    header->uses_offset != GPUSHIM_LEDGER_USES_OFFSET ||
+	    header->costs_offset != GPUSHIM_LEDGER_COSTS_OFFSET ||
+	    header->bucket_bytes != sizeof(struct gpushim_ledger_bucket) ||
+	    header->use_bytes != sizeof(struct gpushim_ledger_use) ||
+	    header->cost_bytes != sizeof(struct gpushim_ledger_cost) ||
+	    header->costs_max != GPUSHIM_COSTS_MAX)
 		return refuse("the ledger", -EPROTO,
 			      "has sizes that this version does not");
 	return 0;
-}
-
-/* For terminals and logs: printable ASCII, ended and filled up with NUL. */
-static void copy_text(char *to, const char *from, size_t bytes)
-{
-	size_t count = 0;
-
-	memset(to, 0, bytes);
-	for (; count < bytes - 1 && from[count]; count++)
-		to[count] = from[count] >= ' ' && from[count] <= '~' ? from[count] : '?';
 }
 
 static uint32_t slots_used(const struct gpushim_reader *reader)
@@ -160,18 +122,19 @@ static int read_processes(struct gpushim_reader *reader,
 		process->pid = slot->pid;
 		process->pid_namespace = slot->pid_namespace;
 		process->start_unix_ns = slot->start_unix_ns;
-		copy_text(process->command, slot->command, sizeof(process->command));
+		gsh_reader_copy_text(process->command, slot->command,
+				     sizeof(process->command));
 #define FIELD(name, kind, text) process->name = slot->name;
 #include "gpushim/ledger_fields.def"
 	}
 	return 0;
 }
 
-static bool is_zero(const struct gpushim_ledger_cell *cell)
+static bool is_zero(const void *bytes, size_t count)
 {
-	static const struct gpushim_ledger_cell zero;
+	const char *first = bytes;
 
-	return memcmp(cell, &zero, sizeof(zero)) == 0;
+	return *first == 0 && memcmp(first, first + 1, count - 1) == 0;
 }
 
 /* What the kinds that are kept leave of the charge; never more than it. */
@@ -186,23 +149,9 @@ static uint64_t linear_bytes(const struct gpushim_ledger_cell *cell)
 	return left;
 }
 
-static void add_usage(struct gpushim_snapshot *snapshot, uint32_t device, uint32_t slot,
+static void show_cell(struct gpushim_usage *usage, struct gpushim_device *device,
 		      const struct gpushim_ledger_cell *cell)
 {
-	struct gpushim_device *shown = &snapshot->devices[device];
-	struct gpushim_usage *usage;
-
-	if (__builtin_add_overflow(shown->charged_bytes, cell->charged,
-				   &shown->charged_bytes))
-		shown->charged_bytes = UINT64_MAX;
-	if (snapshot->usages_count ==
-	    sizeof(snapshot->usages) / sizeof(snapshot->usages[0])) {
-		snapshot->usages_left_out++;
-		return;
-	}
-	usage = &snapshot->usages[snapshot->usages_count++];
-	usage->slot = slot;
-	usage->device = device;
 	usage->charged_bytes = cell->charged;
 	usage->pending_bytes = cell->pending;
 	usage->peak_bytes = cell->peak_bytes;
@@ -210,6 +159,54 @@ static void add_usage(struct gpushim_snapshot *snapshot, uint32_t device, uint32
 	usage->imports = cell->imports;
 	memcpy(usage->kind_bytes, cell->kind_bytes, sizeof(usage->kind_bytes));
 	usage->kind_bytes[GPUSHIM_KIND_LINEAR] = linear_bytes(cell);
+	if (__builtin_add_overflow(device->charged_bytes, cell->charged,
+				   &device->charged_bytes))
+		device->charged_bytes = UINT64_MAX;
+}
+
+/* What a process has and has used on the device of index; of an orphan only memory is left. */
+static void add_usage(const struct gpushim_reader *reader,
+		      struct gpushim_snapshot *snapshot, uint32_t index,
+		      const struct gpushim_process *process, uint64_t now_ns)
+{
+	static const struct gpushim_ledger_use none;
+	const struct gpushim_ledger_cell *cell = &reader->cells[process->slot];
+	const struct gpushim_ledger_use *use = process->alive
+						       ? &reader->uses[process->slot]
+						       : &none;
+	struct gpushim_device *device = &snapshot->devices[index];
+	struct gpushim_usage usage = { .slot = process->slot, .device = index };
+
+	if (is_zero(cell, sizeof(*cell)) && is_zero(use, sizeof(*use)))
+		return;
+	show_cell(&usage, device, cell);
+	gsh_reader_show_use(&usage, &device->time, use, now_ns);
+	if (snapshot->usages_count <
+	    sizeof(snapshot->usages) / sizeof(snapshot->usages[0]))
+		snapshot->usages[snapshot->usages_count++] = usage;
+	else
+		snapshot->usages_left_out++;
+}
+
+static uint64_t share(uint64_t permille)
+{
+	return permille < ALL_PERMILLE ? permille : ALL_PERMILLE;
+}
+
+static int read_row(struct gpushim_reader *reader, uint32_t row)
+{
+	uint32_t used = slots_used(reader);
+	int result = read_ledger(reader, reader->cells, used * sizeof(reader->cells[0]),
+				 gpushim_ledger_cell_offset(row, 0));
+
+	if (result == 0)
+		result = read_ledger(reader, reader->uses, used * sizeof(reader->uses[0]),
+				     gpushim_ledger_use_offset(row, 0));
+	if (result == 0)
+		result = read_ledger(reader, &reader->bucket, sizeof(reader->bucket),
+				     GPUSHIM_LEDGER_BUCKETS_OFFSET +
+					     row * sizeof(reader->bucket));
+	return result;
 }
 
 static int read_device(struct gpushim_reader *reader, uint32_t row,
@@ -218,65 +215,72 @@ static int read_device(struct gpushim_reader *reader, uint32_t row,
 	const struct gpushim_ledger_device *device = &reader->header.devices[row];
 	uint32_t index = snapshot->devices_count++;
 	struct gpushim_device *shown = &snapshot->devices[index];
-	int result = read_ledger(reader, reader->cells,
-				 slots_used(reader) * sizeof(reader->cells[0]),
-				 gpushim_ledger_cell_offset(row, 0));
+	int result = read_row(reader, row);
+	uint64_t now_ns;
 
 	if (result < 0)
 		return result;
+	now_ns = gsh_clock_now_ns();
 	memcpy(shown->uuid, device->uuid, sizeof(shown->uuid));
 	shown->total_bytes = device->total_bytes;
 	shown->limit_bytes = device->limit_bytes;
 	shown->overhead_bytes = device->overhead_bytes;
 	shown->peak_bytes = device->peak_bytes;
-	shown->request_permille = device->request_permille;
-	shown->limit_permille = device->limit_permille;
+	shown->request_permille = share(device->request_permille);
+	shown->limit_permille = share(device->limit_permille);
 	shown->limit_source = device->limit_source;
-	for (uint32_t i = 0; i < snapshot->processes_count; i++) {
-		uint32_t slot = snapshot->processes[i].slot;
-
-		if (!is_zero(&reader->cells[slot]))
-			add_usage(snapshot, index, slot, &reader->cells[slot]);
-	}
+	gsh_reader_show_bucket(shown, &reader->bucket, now_ns);
+	for (uint32_t i = 0; i < snapshot->processes_count; i++)
+		add_usage(reader, snapshot, index, &snapshot->processes[i], now_ns);
+	gsh_reader_add_time(&snapshot->time, &shown->time);
+	gsh_reader_mark_time(&shown->time);
 	return 0;
 }
 
-/* What a single reading of the page says, if it is right. */
-static bool page_limits(const struct gpushim_policy_page *page,
-			struct gpushim_policy_limits *limits)
+/* Devices are shown in the order of their rows, those left out that are not ready. */
+static int read_devices(struct gpushim_reader *reader, struct gpushim_snapshot *snapshot,
+			uint32_t index_of_row[GPUSHIM_DEVICES_MAX])
 {
-	if (page->magic != GPUSHIM_POLICY_MAGIC || !page->ready ||
-	    page->version != GPUSHIM_POLICY_VERSION || page->generation == 0)
-		return false;
-	*limits = page->limits[page->generation & 1];
-	return limits->generation == page->generation && gsh_policy_limits_valid(limits);
+	int result = 0;
+
+	for (uint32_t row = 0; row < GPUSHIM_DEVICES_MAX && result == 0; row++) {
+		index_of_row[row] = UINT32_MAX;
+		if (reader->header.devices[row].state != GPUSHIM_DEVICE_READY)
+			continue;
+		index_of_row[row] = snapshot->devices_count;
+		result = read_device(reader, row, snapshot);
+	}
+	gsh_reader_mark_time(&snapshot->time);
+	return result;
 }
 
-static void read_policy(struct gpushim_reader *reader, struct gpushim_snapshot *snapshot)
+static int read_costs(struct gpushim_reader *reader, struct gpushim_snapshot *snapshot,
+		      const uint32_t index_of_row[GPUSHIM_DEVICES_MAX])
 {
-	struct gpushim_policy_limits *shown = &snapshot->policy, limits;
+	int result = read_ledger(reader, reader->costs, sizeof(reader->costs),
+				 GPUSHIM_LEDGER_COSTS_OFFSET);
+	uint64_t now_ns;
 
-	if (reader->policy_fd < 0)
-		open_policy(reader);
-	for (int i = 0; reader->policy_fd >= 0 && i < POLICY_TRIES; i++) {
-		if (pread(reader->policy_fd, &reader->page, sizeof(reader->page), 0) !=
-		    (ssize_t)sizeof(reader->page))
-			return;
-		if (!page_limits(&reader->page, &limits))
-			continue;
-		*shown = limits;
-		copy_text(shown->tenant, limits.tenant, sizeof(shown->tenant));
-		copy_text(shown->source, limits.source, sizeof(shown->source));
-		copy_text(shown->reason, limits.reason, sizeof(shown->reason));
-		snapshot->heartbeat = reader->page.heartbeat;
-		snapshot->has_policy = 1;
-		return;
+	if (result < 0)
+		return result;
+	now_ns = gsh_clock_now_ns();
+	for (uint32_t i = 0; i < GPUSHIM_COSTS_MAX; i++) {
+		const struct gpushim_ledger_cost *cost = &reader->costs[i];
+		uint32_t device = cost->device < GPUSHIM_DEVICES_MAX
+					  ? index_of_row[cost->device]
+					  : UINT32_MAX;
+
+		if (gsh_reader_show_cost(&snapshot->costs[snapshot->costs_count], cost,
+					 device, now_ns))
+			snapshot->costs_count++;
 	}
+	return 0;
 }
 
 int gpushim_reader_snapshot(struct gpushim_reader *reader,
 			    struct gpushim_snapshot *snapshot)
 {
+	uint32_t index_of_row[GPUSHIM_DEVICES_MAX];
 	int result;
 
 	last_reason.text[0] = '\0';
@@ -284,16 +288,18 @@ int gpushim_reader_snapshot(struct gpushim_reader *reader,
 	result = read_header(reader);
 	if (result == 0)
 		result = read_processes(reader, snapshot);
-	for (uint32_t i = 0; result == 0 && i < GPUSHIM_DEVICES_MAX; i++)
-		if (reader->header.devices[i].state == GPUSHIM_DEVICE_READY)
-			result = read_device(reader, i, snapshot);
+	if (result == 0)
+		result = read_devices(reader, snapshot, index_of_row);
+	if (result == 0)
+		result = read_costs(reader, snapshot, index_of_row);
 	if (result < 0) {
 		memset(snapshot, 0, sizeof(*snapshot));
 		return result;
 	}
-	copy_text(snapshot->tenant, reader->header.tenant, sizeof(snapshot->tenant));
+	gsh_reader_copy_text(snapshot->tenant, reader->header.tenant,
+			     sizeof(snapshot->tenant));
 	snapshot->created_unix_ns = reader->header.created_unix_ns;
-	read_policy(reader, snapshot);
+	gsh_reader_show_policy(reader, snapshot);
 	return 0;
 }
 
@@ -313,7 +319,7 @@ static int start(struct gpushim_reader **made, struct gpushim_reader *reader,
 		gpushim_reader_close(reader);
 		return result;
 	}
-	open_policy(reader);
+	gsh_reader_open_policy(reader);
 	*made = reader;
 	return 0;
 }
@@ -376,49 +382,4 @@ void gpushim_reader_close(struct gpushim_reader *reader)
 	if (reader->policy_fd >= 0)
 		close(reader->policy_fd);
 	free(reader);
-}
-
-/* ---- names ---- */
-
-static const char *name_of(const char *const *names, size_t count, uint32_t value)
-{
-	return value < count && names[value] ? names[value] : "?";
-}
-
-const char *gpushim_kind_name(uint32_t kind)
-{
-	static const char *const names[] = {
-		[GPUSHIM_KIND_LINEAR] = "linear",   [GPUSHIM_KIND_MANAGED] = "managed",
-		[GPUSHIM_KIND_ARRAY] = "array",	    [GPUSHIM_KIND_VMM] = "vmm",
-		[GPUSHIM_KIND_POOL] = "pool",	    [GPUSHIM_KIND_GRAPH] = "graph",
-		[GPUSHIM_KIND_CONTEXT] = "context",
-	};
-
-	return name_of(names, sizeof(names) / sizeof(names[0]), kind);
-}
-
-const char *gpushim_slot_state_name(uint32_t state)
-{
-	static const char *const names[] = {
-		[GPUSHIM_SLOT_FREE] = "free",
-		[GPUSHIM_SLOT_LIVE] = "live",
-		[GPUSHIM_SLOT_ORPHAN] = "orphan",
-	};
-
-	return name_of(names, sizeof(names) / sizeof(names[0]), state);
-}
-
-const char *gpushim_limit_source_name(uint32_t source)
-{
-	static const char *const names[] = {
-		[GPUSHIM_SOURCE_NONE] = "none",
-		[GPUSHIM_SOURCE_PAGE] = "policy",
-		[GPUSHIM_SOURCE_FILE] = "limits.json",
-		[GPUSHIM_SOURCE_VARIABLE] = "GPUSHIM_MEMORY",
-		[GPUSHIM_SOURCE_HAMI] = "CUDA_DEVICE_MEMORY_LIMIT",
-		[GPUSHIM_SOURCE_NVIDIA] = "NVIDIA_GPU_MEMORY_LIMIT",
-		[GPUSHIM_SOURCE_DRIVER] = "driver",
-	};
-
-	return name_of(names, sizeof(names) / sizeof(names[0]), source);
 }

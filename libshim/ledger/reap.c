@@ -37,6 +37,15 @@ static void keep_kinds(struct gpushim_ledger_cell *cell, uint64_t keep)
 		gsh_store_relaxed(&cell->kind_bytes[kind], left[kind]);
 }
 
+/* What is left of it is display, but nobody may take its work in flight for unfinished. */
+static void clear_use(struct gpushim_ledger_use *use)
+{
+	uint64_t *words = (uint64_t *)use;
+
+	for (unsigned i = 0; i < sizeof(*use) / sizeof(*words); i++)
+		gsh_store_relaxed(&words[i], 0);
+}
+
 bool gsh_slot_clear(struct gsh_ledger *ledger, uint32_t slot,
 		    const bool keep[GPUSHIM_DEVICES_MAX])
 {
@@ -60,6 +69,7 @@ bool gsh_slot_clear(struct gsh_ledger *ledger, uint32_t slot,
 		keep_kinds(cell, kept);
 		gsh_store_relaxed(&cell->imports, 0);
 		gsh_store_relaxed(&cell->exported_bytes, kept);
+		clear_use(gsh_ledger_use(ledger, device, slot));
 		if (kept > 0)
 			after = GPUSHIM_SLOT_ORPHAN;
 	}

@@ -1,9 +1,8 @@
 /*
- * tenant.c - which limit is in force on which device, and reserving against it.
+ * tenant.c - which limits are in force now, and reserving against them.
  *
- * Knows how page, limits.json and variables are combined: the page's row of a device (or its
- * row for all others) says what may be used, and variables may lower that. Refuses to know
- * where variables come from, and what is allocated.
+ * Knows when limits change, and who is told. How policy and variables are combined is in
+ * in_force.c. Refuses to know where variables come from, and what is allocated or launched.
  */
 #include "ledger/tenant.h"
 
@@ -12,101 +11,44 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ledger/in_force.h"
 
 #define POLL_NS UINT64_C(4000000) /* between two looks for a promised page */
 
-enum { ALL_IGNORED_BIT = 31 };
+/* ---- the limits of one device ---- */
 
-/* ---- the limit of one device ---- */
-
-/* The smaller of bytes and a share of total_bytes, rounded down. */
-static uint64_t memory_limit(uint64_t bytes, uint32_t ppm, uint64_t total_bytes)
+/* Each variable once, whatever else changes. */
+static void count_ignored(struct gsh_tenant *tenant, uint64_t ignored)
 {
-	uint64_t share;
+	uint64_t fresh = ignored & ~tenant->ignored;
 
-	if (ppm == 0)
-		return bytes;
-	if (ppm > 1000000)
-		ppm = 1000000;
-	/* Exact, and no product of it exceeds 64 bits. */
-	share = total_bytes / 1000000 * ppm + total_bytes % 1000000 * ppm / 1000000;
-	return share < bytes ? share : bytes;
-}
-
-static const struct gpushim_policy_device *policy_row(
-	const struct gpushim_policy_limits *limits, const uint8_t uuid[16])
-{
-	for (uint32_t i = 0; i < limits->device_count && i < GPUSHIM_DEVICES_MAX; i++)
-		if (memcmp(limits->devices[i].uuid, uuid, 16) == 0)
-			return &limits->devices[i];
-	return &limits->others;
-}
-
-struct choice {
-	uint64_t limit_bytes;
-	uint32_t source;
-	uint64_t policy_bytes; /* what page or limits.json say */
-};
-
-static void count_ignored(struct gsh_tenant *tenant, uint32_t bit)
-{
-	if (tenant->ignored & UINT32_C(1) << bit)
-		return;
-	tenant->ignored |= UINT32_C(1) << bit;
-	gsh_add_relaxed(&tenant->ledger.own->ignored_variables, 1);
-}
-
-static void lower_by_variable(struct gsh_tenant *tenant, struct choice *choice,
-			      const struct gsh_variable_limit *variable, uint32_t bit,
-			      uint64_t total_bytes)
-{
-	uint64_t bytes;
-
-	if (variable->source == GPUSHIM_SOURCE_NONE)
-		return;
-	bytes = memory_limit(variable->memory_bytes, variable->memory_ppm, total_bytes);
-	if (bytes > choice->policy_bytes)
-		count_ignored(tenant, bit);
-	if (bytes < choice->limit_bytes) {
-		choice->limit_bytes = bytes;
-		choice->source = variable->source;
-	}
+	tenant->ignored |= ignored;
+	for (; fresh; fresh &= fresh - 1)
+		gsh_add_relaxed(&tenant->ledger.own->ignored_variables, 1);
 }
 
 /* Puts what policy and variables say now in force on a device. Holds adopt_lock. */
 static void apply_limits(struct gsh_tenant *tenant, uint32_t row)
 {
-	const struct gsh_tenant_config *config = &tenant->config;
 	struct gsh_tenant_device *device = &tenant->devices[row];
 	struct gpushim_ledger_device *shown = &tenant->ledger.header->devices[row];
-	const struct gpushim_policy_device *policy = policy_row(&tenant->limits,
-								device->uuid);
-	struct choice choice = { .source = GPUSHIM_SOURCE_NONE };
+	uint32_t source = tenant->page.page ? GPUSHIM_SOURCE_PAGE : GPUSHIM_SOURCE_FILE;
+	struct gsh_in_force now;
 
-	choice.policy_bytes = memory_limit(policy->memory_bytes, policy->memory_ppm,
-					   device->total_bytes);
-	choice.limit_bytes = choice.policy_bytes;
-	if (choice.limit_bytes != GPUSHIM_UNLIMITED)
-		choice.source = tenant->page.page ? GPUSHIM_SOURCE_PAGE
-						  : GPUSHIM_SOURCE_FILE;
-	lower_by_variable(tenant, &choice, &config->all, ALL_IGNORED_BIT,
-			  device->total_bytes);
-	if (device->index < GPUSHIM_DEVICES_MAX)
-		lower_by_variable(tenant, &choice, &config->by_index[device->index],
-				  device->index, device->total_bytes);
-
-	gsh_store_relaxed(&device->limit_bytes, choice.limit_bytes);
-	gsh_store_relaxed(&device->source, choice.source);
-	gsh_store_relaxed(&device->view, policy->view);
-	/* A variable may make a context dearer, as it may make a limit lower. */
-	gsh_store_relaxed(&device->context_bytes,
-			  policy->context_bytes > config->context_bytes
-				  ? policy->context_bytes
-				  : config->context_bytes);
-	gsh_store_relaxed(&shown->limit_bytes, choice.limit_bytes);
-	gsh_store_relaxed(&shown->limit_source, choice.source);
-	gsh_store_relaxed(&shown->request_permille, (uint64_t)policy->request_permille);
-	gsh_store_relaxed(&shown->limit_permille, (uint64_t)policy->limit_permille);
+	gsh_in_force(&tenant->limits, source, &tenant->config, device, &now);
+	count_ignored(tenant, now.ignored);
+	gsh_store_relaxed(&device->limit_bytes, now.limit_bytes);
+	gsh_store_relaxed(&device->source, now.source);
+	gsh_store_relaxed(&device->view, now.view);
+	gsh_store_relaxed(&device->context_bytes, now.context_bytes);
+	gsh_store_relaxed(&device->request_permille, now.request_permille);
+	gsh_store_relaxed(&device->limit_permille, now.limit_permille);
+	gsh_store_relaxed(&device->priority, now.priority);
+	gsh_store_relaxed(&device->burst_ms, now.burst_ms);
+	gsh_store_relaxed(&shown->limit_bytes, now.limit_bytes);
+	gsh_store_relaxed(&shown->limit_source, now.source);
+	gsh_store_relaxed(&shown->request_permille, (uint64_t)now.request_permille);
+	gsh_store_relaxed(&shown->limit_permille, (uint64_t)now.limit_permille);
 }
 
 /* Takes over what was measured on a device. Holds adopt_lock. */
@@ -126,6 +68,11 @@ static bool is_closed(const struct gpushim_policy_limits *limits)
 	return (limits->flags & GPUSHIM_POLICY_CLOSED) != 0;
 }
 
+static bool is_audit(const struct gpushim_policy_limits *limits)
+{
+	return (limits->flags & GPUSHIM_POLICY_AUDIT) != 0;
+}
+
 static void adopt(struct gsh_tenant *tenant)
 {
 	struct gpushim_ledger_slot *own = tenant->ledger.own;
@@ -139,6 +86,7 @@ static void adopt(struct gsh_tenant *tenant)
 			if (tenant->devices[i].ready)
 				apply_limits(tenant, i);
 		gsh_store_relaxed(&tenant->closed, (uint32_t)is_closed(&tenant->limits));
+		gsh_store_relaxed(&tenant->audit, (uint32_t)is_audit(&tenant->limits));
 	}
 	for (uint32_t i = 0; i < GPUSHIM_DEVICES_MAX; i++)
 		if (tenant->devices[i].ready)
@@ -235,6 +183,7 @@ int gsh_tenant_open(struct gsh_tenant *tenant, const struct gsh_tenant_config *c
 	}
 	gsh_add_relaxed(&tenant->ledger.own->ignored_variables,
 			(uint64_t)config->ignored_variables);
+	tenant->audit = is_audit(&tenant->limits);
 	tenant->heartbeat = gsh_page_heartbeat(&tenant->page);
 	return 0;
 }
@@ -314,6 +263,7 @@ int gsh_tenant_reserve(struct gsh_tenant *tenant, int row, enum gpushim_kind kin
 {
 	const struct gsh_tenant_device *device = &tenant->devices[row];
 	uint64_t limit_bytes, overhead_bytes;
+	int error;
 
 	keep_up(tenant);
 	if (gsh_unlikely(gsh_load_relaxed(&tenant->closed)))
@@ -323,8 +273,16 @@ int gsh_tenant_reserve(struct gsh_tenant *tenant, int row, enum gpushim_kind kin
 	if (limit_bytes != GPUSHIM_UNLIMITED)
 		limit_bytes -= overhead_bytes < limit_bytes ? overhead_bytes
 							    : limit_bytes;
-	return gsh_ledger_reserve(&tenant->ledger, (uint32_t)row, kind, bytes,
-				  limit_bytes);
+	error = gsh_ledger_reserve(&tenant->ledger, (uint32_t)row, kind, bytes,
+				   limit_bytes);
+	if (gsh_likely(error == 0) || !gsh_load_relaxed(&tenant->audit))
+		return error;
+	/* What no account can hold is left to be refused: no device has it. */
+	error = gsh_ledger_reserve(&tenant->ledger, (uint32_t)row, kind, bytes,
+				   GPUSHIM_UNLIMITED);
+	if (error == 0)
+		gsh_ledger_denied(&tenant->ledger, bytes);
+	return error;
 }
 
 void gsh_tenant_force(struct gsh_tenant *tenant, int row, enum gpushim_kind kind,
@@ -351,7 +309,9 @@ void gsh_tenant_view(struct gsh_tenant *tenant, int row, uint64_t driver_free_by
 	uint64_t used_bytes, overhead_bytes, left_bytes;
 
 	keep_up(tenant);
-	view->limit_bytes = gsh_load_relaxed(&device->limit_bytes);
+	view->limit_bytes = gsh_load_relaxed(&tenant->audit)
+				    ? GPUSHIM_UNLIMITED
+				    : gsh_load_relaxed(&device->limit_bytes);
 	overhead_bytes = gsh_load_relaxed(&device->overhead_bytes);
 	used_bytes = gsh_ledger_used(&tenant->ledger, (uint32_t)row);
 	if (__builtin_add_overflow(used_bytes, overhead_bytes, &view->used_bytes))
@@ -372,4 +332,16 @@ void gsh_tenant_view(struct gsh_tenant *tenant, int row, uint64_t driver_free_by
 		if (left_bytes < driver_free_bytes)
 			view->free_bytes = left_bytes;
 	}
+}
+
+void gsh_tenant_time(struct gsh_tenant *tenant, int row, struct gsh_tenant_time *time)
+{
+	const struct gsh_tenant_device *device = &tenant->devices[row];
+
+	keep_up(tenant);
+	time->terms.rate_permille = gsh_load_relaxed(&device->limit_permille);
+	time->terms.burst_ns = gsh_load_relaxed(&device->burst_ms) * UINT64_C(1000000);
+	time->capped = time->terms.rate_permille < 1000;
+	time->enforced = !gsh_load_relaxed(&tenant->audit);
+	time->closed = gsh_load_relaxed(&tenant->closed);
 }

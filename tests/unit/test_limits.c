@@ -117,6 +117,35 @@ static void request_limit_and_priority_are_given_apart(void)
 	CU_ASSERT_EQUAL(row.request_permille, 200);
 }
 
+static void the_burst_is_given_in_milliseconds(void)
+{
+	struct gpushim_policy_limits limits;
+
+	CU_ASSERT_EQUAL(row_of("{\"compute\": {\"burst_ms\": 1}}").burst_ms, 1);
+	CU_ASSERT_EQUAL(row_of("{\"compute\": {\"burst_ms\": 1000}}").burst_ms, 1000);
+	CU_ASSERT_EQUAL(row_of("{\"compute\": 30}").burst_ms, 0);
+	limits = limits_of("\"t\": {\"compute\": {\"limit\": 40, \"burst_ms\": 5}, "
+			   "\"devices\": {\"" DEVICE_UUID "\": {\"compute\": 20}}}",
+			   "t");
+	/* A device takes over what it does not say. */
+	CU_ASSERT_EQUAL(limits.devices[0].burst_ms, 5);
+	CU_ASSERT_EQUAL(limits.devices[0].limit_permille, 200);
+}
+
+static void what_is_not_enforced_is_marked_for_the_whole_tenant(void)
+{
+	static const char tenants[] =
+		"\"a\": {\"enforce\": false, \"memory\": \"1GiB\"}, "
+		"\"b\": {\"enforce\": true}, \"c\": {}, "
+		"\"*\": {\"compute\": 10, \"enforce\": false}";
+
+	CU_ASSERT_EQUAL(limits_of(tenants, "a").flags, GPUSHIM_POLICY_AUDIT);
+	CU_ASSERT_EQUAL(limits_of(tenants, "a").others.memory_bytes, GIB);
+	CU_ASSERT_EQUAL(limits_of(tenants, "b").flags, 0);
+	CU_ASSERT_EQUAL(limits_of(tenants, "c").flags, 0);
+	CU_ASSERT_EQUAL(limits_of(tenants, "z").flags, GPUSHIM_POLICY_AUDIT);
+}
+
 static void what_is_not_said_is_not_limited(void)
 {
 	struct gpushim_policy_device row = row_of("{}");
@@ -375,6 +404,8 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(the_view_is_chosen_beside_the_limit),
 		UNIT_TEST(a_number_of_percent_is_a_fixed_share_of_time),
 		UNIT_TEST(request_limit_and_priority_are_given_apart),
+		UNIT_TEST(the_burst_is_given_in_milliseconds),
+		UNIT_TEST(what_is_not_enforced_is_marked_for_the_whole_tenant),
 		UNIT_TEST(what_is_not_said_is_not_limited),
 		UNIT_TEST(a_context_has_a_charge),
 		UNIT_TEST(a_device_takes_over_what_it_does_not_say),

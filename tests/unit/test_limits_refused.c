@@ -263,7 +263,7 @@ static void entries_are_checked(void)
 		  "2:1: /tenants/t: must be an object such as {\"memory\": \"8GiB\"}" },
 		{ "{\"memori\": 1}",
 		  "2:2: /tenants/t/memori: is not a key that is known here; those are \"memory\", "
-		  "\"compute\", \"context_memory\", \"devices\"" },
+		  "\"compute\", \"context_memory\", \"enforce\", \"devices\"" },
 		{ "{\"Memory\": 1}",
 		  "2:2: /tenants/t/Memory: keys are case-sensitive; write \"memory\"" },
 		{ "{\"devices\": []}",
@@ -289,6 +289,19 @@ static void entries_are_checked(void)
 		  "2:59: /tenants/t/devices/" UUID
 		  "/devices: is not a key that is known here; "
 		  "those are \"memory\", \"compute\", \"context_memory\"" },
+		/* A tenant is held to its limits on all devices, or on none. */
+		{ "{\"devices\": {\"" UUID "\": {\"enforce\": false}}}",
+		  "2:59: /tenants/t/devices/" UUID
+		  "/enforce: is not a key that is known here; "
+		  "those are \"memory\", \"compute\", \"context_memory\"" },
+		{ "{\"enforce\": \"no\"}",
+		  "2:13: /tenants/t/enforce: must be true or false" },
+		{ "{\"enforce\": 0, \"devices\": {}}",
+		  "2:13: /tenants/t/enforce: must be true or false" },
+		{ "{\"enforce\": null}",
+		  "2:13: /tenants/t/enforce: must be true or false" },
+		{ "{\"enforce\": false, \"devices\": []}",
+		  "2:31: /tenants/t/devices: must be an object whose keys are devices" },
 	};
 
 	EXPECT_ENTRY(refusals);
@@ -384,7 +397,7 @@ static void compute_is_checked(void)
 		  "of a percent" },
 		{ "{\"compute\": \"30%\"}",
 		  "2:13: /tenants/t/compute: must be a number of percent, or an object with "
-		  "\"request\", \"limit\" and \"priority\"" },
+		  "\"request\", \"limit\", \"priority\" and \"burst_ms\"" },
 		{ "{\"compute\": {\"request\": \"30\"}}",
 		  "2:25: /tenants/t/compute/request: must be a number of percent, without quotes" },
 		{ "{\"compute\": {\"limit\": null}}",
@@ -405,7 +418,22 @@ static void compute_is_checked(void)
 		  "\"batch\"" },
 		{ "{\"compute\": {\"share\": 3}}",
 		  "2:14: /tenants/t/compute/share: is not a key that is known here; those are "
-		  "\"request\", \"limit\", \"priority\"" },
+		  "\"request\", \"limit\", \"priority\", \"burst_ms\"" },
+		{ "{\"compute\": {\"burst_ms\": 0}}",
+		  "2:26: /tenants/t/compute/burst_ms: 0 is not a whole number of "
+		  "milliseconds from 1 to 1000" },
+		{ "{\"compute\": {\"burst_ms\": 1001}}",
+		  "2:26: /tenants/t/compute/burst_ms: 1001 is not a whole number of "
+		  "milliseconds from 1 to 1000" },
+		{ "{\"compute\": {\"burst_ms\": 2.5}}",
+		  "2:26: /tenants/t/compute/burst_ms: 2.5 is not a whole number of "
+		  "milliseconds from 1 to 1000" },
+		{ "{\"compute\": {\"burst_ms\": -1e300}}",
+		  "2:26: /tenants/t/compute/burst_ms: -1e300 is not a whole number of "
+		  "milliseconds from 1 to 1000" },
+		{ "{\"compute\": {\"burst_ms\": \"20\"}}",
+		  "2:26: /tenants/t/compute/burst_ms: must be a number of milliseconds, "
+		  "without quotes" },
 		{ "{\"compute\": 30, \"devices\": {\"" UUID
 		  "\": {\"compute\": {\"limit\": 10}}}}",
 		  "2:95: /tenants/t/devices/" UUID

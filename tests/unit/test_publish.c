@@ -589,6 +589,39 @@ static void who_cannot_write_the_nodes_directory_has_one_of_his_own(void)
 	unlink(nobody_dir);
 }
 
+static void limits_that_nobody_can_obey_are_refused(void)
+{
+	static const struct gpushim_policy_device impossible[] = {
+		{ .limit_permille = 0 },
+		{ .limit_permille = 1001 },
+		{ .limit_permille = 300, .request_permille = 301 },
+		{ .limit_permille = 1000, .memory_ppm = 1000001 },
+		{ .limit_permille = 1000, .priority = 3 },
+		{ .limit_permille = 1000, .view = 2 },
+		{ .limit_permille = 1000, .burst_ms = 1001 },
+	};
+	struct gpushim_policy_limits limits;
+
+	CU_ASSERT_EQUAL(publish("train", 8 * GIB), 0);
+	for (size_t i = 0; i < sizeof(impossible) / sizeof(impossible[0]); i++) {
+		policy_limits(&limits, "train", GIB);
+		limits.others = impossible[i];
+		CU_ASSERT_EQUAL(gsh_publish(dir, &limits, &why), -EINVAL);
+		CU_ASSERT(policy_says(why.text, "train has limits that mean nothing"));
+		policy_limits(&limits, "train", GIB);
+		limits.device_count = 2;
+		limits.devices[0].limit_permille = 1;
+		limits.devices[1] = impossible[i];
+		CU_ASSERT_EQUAL(gsh_publish(dir, &limits, &why), -EINVAL);
+		/* Rows that are not in use are nobody's. */
+		limits.device_count = 1;
+		CU_ASSERT_EQUAL(gsh_publish(dir, &limits, &why), 0);
+		CU_ASSERT_EQUAL(publish("train", 8 * GIB), 0);
+	}
+	CU_ASSERT_EQUAL(gsh_published(dir, "train", &found, &why), 0);
+	CU_ASSERT_EQUAL(found.others.memory_bytes, 8 * GIB);
+}
+
 const struct unit_suite unit_suite = {
 	.name = "publishing",
 	.setup = setup,
@@ -613,5 +646,6 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(after_a_killed_writer_the_next_one_succeeds),
 		UNIT_TEST(the_walk_notices_a_writer_that_overwrites_what_is_in_force),
 		UNIT_TEST(who_cannot_write_the_nodes_directory_has_one_of_his_own),
+		UNIT_TEST(limits_that_nobody_can_obey_are_refused),
 	},
 };

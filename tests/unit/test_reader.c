@@ -16,6 +16,7 @@
 
 #include "common_policy.h"
 #include "cunit_main.h"
+#include "forged_ledger.h"
 #include "gpushim/reader.h"
 #include "ledger/ledger.h"
 
@@ -24,7 +25,7 @@
 static char dir[256];
 static struct gpushim_reader *reader;
 static struct gpushim_snapshot *snapshot;
-static int locks_fd = -1;
+static struct forged_ledger forged = { -1 };
 
 static void setup(void)
 {
@@ -41,9 +42,7 @@ static void teardown(void)
 	gpushim_reader_close(reader);
 	reader = NULL;
 	free(snapshot);
-	if (locks_fd >= 0)
-		close(locks_fd);
-	locks_fd = -1;
+	forged_close(&forged);
 }
 
 /* ---- ledgers by hand ---- */
@@ -55,35 +54,12 @@ static const char *ledger_path(void)
 
 static void write_ledger(void)
 {
-	struct gpushim_ledger_header header;
-
-	memset(&header, 0, sizeof(header));
-	memcpy(&header.magic, "GSHLEDGR", 8);
-	header.version = 1;
-	header.header_bytes = 4096;
-	header.bytes = 1183744;
-	header.slots = 512;
-	header.slot_bytes = 256;
-	header.devices_max = 16;
-	header.cell_bytes = 128;
-	header.slots_offset = 4096;
-	header.cells_offset = 135168;
-	header.created_unix_ns = 1234;
-	strcpy(header.tenant, "train");
-	header.ready = 1;
-	policy_write(ledger_path(), &header, sizeof(header));
-	if (truncate(ledger_path(), 1183744) < 0)
-		abort();
+	forged_make(&forged, ledger_path(), "train");
 }
 
 static void write_at(const void *bytes, size_t count, uint64_t offset)
 {
-	policy_overwrite(ledger_path(), bytes, count, offset);
-}
-
-static void write_slots_used(uint32_t used)
-{
-	write_at(&used, sizeof(used), 128);
+	forged_write(&forged, bytes, count, offset);
 }
 
 static void write_device(uint32_t row, uint8_t uuid, uint64_t limit_bytes)
@@ -98,7 +74,7 @@ static void write_device(uint32_t row, uint8_t uuid, uint64_t limit_bytes)
 						.request_permille = 200,
 						.limit_permille = 500 };
 
-	write_at(&device, sizeof(device), 192 + row * sizeof(device));
+	forged_device(&forged, row, &device);
 }
 
 static void write_slot(uint32_t slot, uint32_t state, uint32_t pid, const char *command)
@@ -108,7 +84,7 @@ static void write_slot(uint32_t slot, uint32_t state, uint32_t pid, const char *
 	};
 
 	memcpy(row.command, command, strnlen(command, sizeof(row.command)));
-	write_at(&row, sizeof(row), gpushim_ledger_slot_offset(slot));
+	forged_slot(&forged, slot, &row);
 }
 
 static void write_cell(uint32_t device, uint32_t slot, uint64_t charged)
@@ -120,20 +96,7 @@ static void write_cell(uint32_t device, uint32_t slot, uint64_t charged)
 					    .peak_bytes = 4,
 					    .kind_bytes = { 0, charged - 2 } };
 
-	write_at(&cell, sizeof(cell), gpushim_ledger_cell_offset(device, slot));
-}
-
-/* As its process would; count slots from first on. */
-static void lock_slots(uint32_t first, uint32_t count)
-{
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-	if (locks_fd < 0)
-		locks_fd = open(ledger_path(), O_RDWR | O_CLOEXEC);
-	lock.l_start = (off_t)gpushim_ledger_slot_offset(first);
-	lock.l_len = (off_t)(count * sizeof(struct gpushim_ledger_slot));
-	if (fcntl(locks_fd, F_OFD_SETLK, &lock) < 0)
-		abort();
+	forged_cell(&forged, device, slot, &cell);
 }
 
 static int open_reader(void)
@@ -154,7 +117,7 @@ static void take_snapshot(void)
 static void a_snapshot_shows_processes_devices_and_charges(void)
 {
 	write_ledger();
-	write_slots_used(3);
+	forged_slots_used(&forged, 3);
 	write_device(0, 0xa, 8 * GIB);
 	write_device(3, 0xb, GPUSHIM_UNLIMITED);
 	write_slot(0, GPUSHIM_SLOT_LIVE, 100, "python3");
@@ -162,8 +125,8 @@ static void a_snapshot_shows_processes_devices_and_charges(void)
 	write_cell(0, 0, GIB);
 	write_cell(0, 2, 2 * GIB);
 	write_cell(3, 2, 7);
-	lock_slots(0, 1);
-	lock_slots(2, 1);
+	forged_lock(&forged, 0, 1);
+	forged_lock(&forged, 2, 1);
 	take_snapshot();
 	CU_ASSERT_STRING_EQUAL(snapshot->tenant, "train");
 	CU_ASSERT_EQUAL(snapshot->created_unix_ns, 1234);
@@ -203,7 +166,7 @@ static void a_snapshot_shows_processes_devices_and_charges(void)
 static void the_dead_are_left_out_and_orphans_are_shown(void)
 {
 	write_ledger();
-	write_slots_used(4);
+	forged_slots_used(&forged, 4);
 	write_device(0, 0xa, 8 * GIB);
 	write_slot(0, GPUSHIM_SLOT_LIVE, 100, "dead");
 	write_slot(1, GPUSHIM_SLOT_ORPHAN, 101, "exporter");
@@ -211,7 +174,7 @@ static void the_dead_are_left_out_and_orphans_are_shown(void)
 	write_slot(3, GPUSHIM_SLOT_FREE, 103, "no more");
 	for (uint32_t i = 0; i < 4; i++)
 		write_cell(0, i, GIB);
-	lock_slots(2, 2);
+	forged_lock(&forged, 2, 2);
 	take_snapshot();
 	CU_ASSERT_EQUAL(snapshot->processes_count, 2);
 	CU_ASSERT_EQUAL(snapshot->processes[0].pid, 101);
@@ -220,8 +183,7 @@ static void the_dead_are_left_out_and_orphans_are_shown(void)
 	CU_ASSERT_EQUAL(snapshot->processes[1].pid, 102);
 	CU_ASSERT_EQUAL(snapshot->devices[0].charged_bytes, 2 * GIB);
 	/* It dies. */
-	close(locks_fd);
-	locks_fd = -1;
+	forged_close(&forged);
 	CU_ASSERT_EQUAL(gpushim_reader_snapshot(reader, snapshot), 0);
 	CU_ASSERT_EQUAL(snapshot->processes_count, 1);
 	CU_ASSERT_EQUAL(snapshot->devices[0].charged_bytes, GIB);
@@ -259,20 +221,20 @@ static void files_are_read_by_name_and_as_in_a_container(void)
 {
 	write_ledger();
 	policy_write_page(policy_path(dir, "policy/train/policy"), "train", GIB);
-	CU_ASSERT_EQUAL(
+	CU_ASSERT_EQUAL_FATAL(
 		gpushim_reader_open_files(&reader, ledger_path(),
 					  policy_path(dir, "policy/train/policy")),
 		0);
 	CU_ASSERT_EQUAL(gpushim_reader_snapshot(reader, snapshot), 0);
 	CU_ASSERT_EQUAL(snapshot->has_policy, 1);
 	gpushim_reader_close(reader);
-	CU_ASSERT_EQUAL(gpushim_reader_open_files(&reader, ledger_path(), NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(gpushim_reader_open_files(&reader, ledger_path(), NULL), 0);
 	CU_ASSERT_EQUAL(gpushim_reader_snapshot(reader, snapshot), 0);
 	CU_ASSERT_EQUAL(snapshot->has_policy, 0);
 	gpushim_reader_close(reader);
 	CU_ASSERT_EQUAL(rename(ledger_path(), policy_path(dir, "ledger/ledger")), 0);
 	policy_write_page(policy_path(dir, "policy/policy"), "train", GIB);
-	CU_ASSERT_EQUAL(gpushim_reader_open(&reader, dir, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(gpushim_reader_open(&reader, dir, NULL), 0);
 	CU_ASSERT_EQUAL(gpushim_reader_snapshot(reader, snapshot), 0);
 	CU_ASSERT_EQUAL(snapshot->has_policy, 1);
 }
@@ -326,7 +288,7 @@ static void everything_that_lies_is_bounded(void)
 	char junk[256];
 
 	write_ledger();
-	write_slots_used(UINT32_MAX);
+	forged_slots_used(&forged, UINT32_MAX);
 	write_at(
 		"no end of it, and of this, and of that, and of more than fits in the name",
 		64, 64);
@@ -336,7 +298,7 @@ static void everything_that_lies_is_bounded(void)
 	write_at(junk, 128, gpushim_ledger_cell_offset(0, 511));
 	write_slot(1, 77, 1, "\033]0;own\007 the title");
 	write_cell(0, 1, GIB);
-	lock_slots(0, 512);
+	forged_lock(&forged, 0, 512);
 	take_snapshot();
 	CU_ASSERT_EQUAL(snapshot->processes_count, 2);
 	CU_ASSERT_EQUAL(snapshot->processes[0].slot, 1);
@@ -354,16 +316,15 @@ static void cells_that_do_not_fit_are_counted(void)
 	struct gpushim_ledger_cell cell = { .charged = 1 };
 
 	write_ledger();
-	write_slots_used(512);
+	forged_slots_used(&forged, 512);
 	for (uint32_t i = 0; i < 512; i++)
-		write_at(&slot, sizeof(slot), gpushim_ledger_slot_offset(i));
+		forged_slot(&forged, i, &slot);
 	for (uint32_t device = 0; device < 16; device++) {
 		write_device(device, (uint8_t)(device + 1), GIB);
 		for (uint32_t i = 0; i < 512; i++)
-			write_at(&cell, sizeof(cell),
-				 gpushim_ledger_cell_offset(device, i));
+			forged_cell(&forged, device, i, &cell);
 	}
-	lock_slots(0, 512);
+	forged_lock(&forged, 0, 512);
 	take_snapshot();
 	CU_ASSERT_EQUAL(snapshot->processes_count, 512);
 	CU_ASSERT_EQUAL(snapshot->devices_count, 16);
@@ -375,10 +336,12 @@ static void cells_that_do_not_fit_are_counted(void)
 
 static void a_header_that_lies_is_refused(void)
 {
-	/* Every field before `tenant` but the time of creation. */
-	for (uint64_t at = 0; at < 56; at++) {
+	/* Every field but the time of creation, the tenant's name and the slots used. */
+	for (uint64_t at = 0; at < 176; at++) {
 		int opened;
 
+		if (at == 56)
+			at = 136;
 		write_ledger();
 		write_at("\xee", 1, at);
 		opened = open_reader();
@@ -393,8 +356,8 @@ static void a_header_that_lies_is_refused(void)
 
 static void a_file_of_another_size_is_refused(void)
 {
-	static const off_t sizes[] = { 0,      100,	4095,	 4096,
-				       135168, 1183743, 1183745, (off_t)1 << 40 };
+	static const off_t sizes[] = { 0,	100,	 4095,	  4096,		 135168,
+				       1183744, 2299903, 2299905, (off_t)1 << 40 };
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		write_ledger();
@@ -414,9 +377,9 @@ static bool is_empty(const void *bytes, size_t count)
 static void a_ledger_that_goes_bad_later_gives_an_empty_snapshot(void)
 {
 	write_ledger();
-	write_slots_used(1);
+	forged_slots_used(&forged, 1);
 	write_slot(0, GPUSHIM_SLOT_LIVE, 100, "python3");
-	lock_slots(0, 1);
+	forged_lock(&forged, 0, 1);
 	take_snapshot();
 	CU_ASSERT_EQUAL(snapshot->processes_count, 1);
 	CU_ASSERT_EQUAL(truncate(ledger_path(), 5000), 0);
@@ -497,10 +460,17 @@ static void every_value_has_a_name(void)
 				i > GPUSHIM_SOURCE_DRIVER);
 		CU_ASSERT_EQUAL(strcmp(gpushim_slot_state_name(i), "?") == 0,
 				i > GPUSHIM_SLOT_ORPHAN);
+		CU_ASSERT_EQUAL(strcmp(gpushim_launch_kind_name(i), "?") == 0,
+				i > GPUSHIM_LAUNCH_COPY);
+		CU_ASSERT_EQUAL(strcmp(gpushim_cost_class_name(i), "?") == 0,
+				i > GPUSHIM_COST_VARIABLE);
 	}
 	CU_ASSERT_STRING_EQUAL(gpushim_limit_source_name(GPUSHIM_SOURCE_FILE),
 			       "limits.json");
 	CU_ASSERT_STRING_EQUAL(gpushim_kind_name(UINT32_MAX), "?");
+	CU_ASSERT_STRING_EQUAL(gpushim_cost_class_name(GPUSHIM_COST_VARIABLE),
+			       "variable");
+	CU_ASSERT_STRING_EQUAL(gpushim_launch_kind_name(GPUSHIM_LAUNCH_GRAPH), "graph");
 }
 
 const struct unit_suite unit_suite = {

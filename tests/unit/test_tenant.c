@@ -492,6 +492,251 @@ static void what_was_measured_beyond_the_ledger_counts(void)
 	CU_ASSERT_EQUAL(reserve(row, 300 * MIB), 0);
 }
 
+/* ---- GPU time ---- */
+
+#define MS UINT64_C(1000000)
+
+static struct gsh_tenant_time time_of(int row)
+{
+	struct gsh_tenant_time now;
+
+	memset(&now, 0xff, sizeof(now));
+	gsh_tenant_time(&tenant, row, &now);
+	return now;
+}
+
+static void change_share(uint32_t request_permille, uint32_t limit_permille,
+			 uint32_t burst_ms, uint32_t flags)
+{
+	struct gpushim_policy_limits limits;
+
+	policy_limits(&limits, "train", GIB);
+	limits.flags = flags;
+	limits.others.request_permille = request_permille;
+	limits.others.limit_permille = limit_permille;
+	limits.others.burst_ms = burst_ms;
+	policy_change(config.page_path, &limits);
+}
+
+static void without_a_share_nothing_is_capped(void)
+{
+	int row = open_device(16 * GIB);
+	struct gsh_tenant_time now = time_of(row);
+
+	CU_ASSERT_EQUAL(now.terms.rate_permille, 1000);
+	CU_ASSERT_EQUAL(now.terms.burst_ns, 20 * MS);
+	CU_ASSERT_FALSE(now.capped);
+	CU_ASSERT_TRUE(now.enforced);
+	CU_ASSERT_FALSE(now.closed);
+	CU_ASSERT_EQUAL(tenant.devices[row].priority, GPUSHIM_PRIORITY_NORMAL);
+	CU_ASSERT_EQUAL(shown(row)->request_permille, 0);
+	CU_ASSERT_EQUAL(shown(row)->limit_permille, 1000);
+}
+
+static void a_changed_share_is_obeyed_at_the_next_look(void)
+{
+	struct gsh_tenant_time now;
+	int row;
+
+	use_page(GIB);
+	row = open_device(16 * GIB);
+	change_share(200, 300, 0, 0);
+	now = time_of(row);
+	CU_ASSERT_EQUAL(now.terms.rate_permille, 300);
+	CU_ASSERT_EQUAL(now.terms.burst_ns, 20 * MS);
+	CU_ASSERT_TRUE(now.capped);
+	CU_ASSERT_TRUE(now.enforced);
+	CU_ASSERT_EQUAL(tenant.devices[row].request_permille, 200);
+	CU_ASSERT_EQUAL(shown(row)->request_permille, 200);
+	CU_ASSERT_EQUAL(shown(row)->limit_permille, 300);
+	change_share(0, 999, 1000, 0);
+	now = time_of(row);
+	CU_ASSERT_EQUAL(now.terms.rate_permille, 999);
+	CU_ASSERT_EQUAL(now.terms.burst_ns, 1000 * MS);
+	CU_ASSERT_TRUE(now.capped);
+	change_share(0, 1000, 1, 0);
+	now = time_of(row);
+	CU_ASSERT_EQUAL(now.terms.burst_ns, MS);
+	CU_ASSERT_FALSE(now.capped);
+	CU_ASSERT_EQUAL(shown(row)->limit_permille, 1000);
+	publish_closed("maintenance");
+	CU_ASSERT_TRUE(time_of(row).closed);
+	change_share(100, 100, 0, 0);
+	CU_ASSERT_FALSE(time_of(row).closed);
+	CU_ASSERT_EQUAL(time_of(row).terms.rate_permille, 100);
+}
+
+static void a_broken_change_leaves_the_share_as_it_was(void)
+{
+	uint64_t generation = 9;
+	int row;
+
+	use_page(GIB);
+	change_share(100, 300, 5, 0);
+	row = open_device(16 * GIB);
+	policy_overwrite(config.page_path, &generation, sizeof(generation), 16);
+	CU_ASSERT_EQUAL(time_of(row).terms.rate_permille, 300);
+	CU_ASSERT_EQUAL(time_of(row).terms.burst_ns, 5 * MS);
+	CU_ASSERT_EQUAL(tenant.ledger.own->policy_errors, 1);
+}
+
+/* Its own writer refuses such figures; another might not. */
+static void impossible_shares_give_the_least_that_they_could_mean(void)
+{
+	struct gpushim_policy_limits limits;
+	int row;
+
+	use_page(GIB);
+	change_share(0, 0, 0, 0);
+	row = open_device(16 * GIB);
+	CU_ASSERT_EQUAL(time_of(row).terms.rate_permille, 1);
+	CU_ASSERT_TRUE(time_of(row).capped);
+	CU_ASSERT_EQUAL(shown(row)->limit_permille, 1);
+	change_share(900, 300, UINT32_MAX, 0);
+	CU_ASSERT_EQUAL(time_of(row).terms.burst_ns, 1000 * MS);
+	CU_ASSERT_EQUAL(tenant.devices[row].request_permille, 300);
+	change_share(UINT32_MAX, UINT32_MAX, 0, 0);
+	CU_ASSERT_EQUAL(time_of(row).terms.rate_permille, 1000);
+	CU_ASSERT_FALSE(time_of(row).capped);
+	CU_ASSERT_EQUAL(tenant.devices[row].request_permille, 1000);
+	policy_limits(&limits, "train", GIB);
+	limits.others.priority = 77;
+	policy_change(config.page_path, &limits);
+	time_of(row);
+	CU_ASSERT_EQUAL(tenant.devices[row].priority, GPUSHIM_PRIORITY_BATCH);
+}
+
+static void a_device_has_a_share_of_its_own(void)
+{
+	struct gpushim_policy_limits limits;
+	int a, b;
+
+	use_page(GIB);
+	policy_limits(&limits, "train", GIB);
+	limits.others.limit_permille = 500;
+	limits.device_count = 1;
+	memcpy(limits.devices[0].uuid, gpu_b, 16);
+	limits.devices[0].limit_permille = 200;
+	limits.devices[0].burst_ms = 3;
+	policy_change(config.page_path, &limits);
+	config.share_by_index[0] = (struct gsh_variable_share){
+		.limit_permille = 100, .source = GPUSHIM_SOURCE_HAMI
+	};
+	a = open_device(16 * GIB);
+	b = gsh_tenant_device(&tenant, gpu_b, 16 * GIB, 1);
+	CU_ASSERT_EQUAL(time_of(a).terms.rate_permille, 100);
+	CU_ASSERT_EQUAL(time_of(a).terms.burst_ns, 20 * MS);
+	CU_ASSERT_EQUAL(time_of(b).terms.rate_permille, 200);
+	CU_ASSERT_EQUAL(time_of(b).terms.burst_ns, 3 * MS);
+}
+
+static void a_variable_above_the_share_of_the_page_is_counted_once(void)
+{
+	int row;
+
+	use_page(GIB);
+	change_share(300, 300, 0, 0);
+	config.all_share = (struct gsh_variable_share){
+		.request_permille = 400,
+		.limit_permille = 500,
+		.source = GPUSHIM_SOURCE_VARIABLE
+	};
+	config.all.memory_bytes = 2 * GIB;
+	config.all.source = GPUSHIM_SOURCE_VARIABLE;
+	config.priority = GPUSHIM_PRIORITY_LATENCY + 1;
+	row = open_device(16 * GIB);
+	gsh_tenant_device(&tenant, gpu_b, 16 * GIB, 1);
+	CU_ASSERT_EQUAL(time_of(row).terms.rate_permille, 300);
+	/* Memory, time and priority. */
+	CU_ASSERT_EQUAL(tenant.ledger.own->ignored_variables, 3);
+	change_share(100, 100, 0, 0);
+	CU_ASSERT_EQUAL(time_of(row).terms.rate_permille, 100);
+	CU_ASSERT_EQUAL(tenant.ledger.own->ignored_variables, 3);
+	/* When the page allows more, the variable is what holds. */
+	change_share(600, 1000, 0, 0);
+	CU_ASSERT_EQUAL(time_of(row).terms.rate_permille, 500);
+	CU_ASSERT_EQUAL(shown(row)->request_permille, 400);
+	CU_ASSERT_EQUAL(tenant.ledger.own->ignored_variables, 3);
+}
+
+/* ---- audit ---- */
+
+static void under_audit_nothing_is_refused_and_all_is_counted(void)
+{
+	struct gsh_tenant_view view;
+	int row;
+
+	use_page(GIB);
+	change_share(300, 300, 0, GPUSHIM_POLICY_AUDIT);
+	row = open_device(16 * GIB);
+	CU_ASSERT_FALSE(time_of(row).enforced);
+	CU_ASSERT_TRUE(time_of(row).capped);
+	CU_ASSERT_EQUAL(reserve(row, GIB), 0);
+	CU_ASSERT_EQUAL(tenant.ledger.own->denials, 0);
+	CU_ASSERT_EQUAL(reserve(row, GIB + 1), 0);
+	CU_ASSERT_EQUAL(tenant.ledger.own->denials, 1);
+	CU_ASSERT_EQUAL(tenant.ledger.own->denied_bytes, GIB + 1);
+	CU_ASSERT_EQUAL(gsh_ledger_used(&tenant.ledger, (uint32_t)row), 2 * GIB + 1);
+	CU_ASSERT_EQUAL(shown(row)->limit_bytes, GIB);
+	CU_ASSERT_EQUAL(shown(row)->peak_bytes, 2 * GIB + 1);
+	gsh_tenant_view(&tenant, row, 13 * GIB, 16 * GIB, &view);
+	CU_ASSERT_EQUAL(view.total_bytes, 16 * GIB);
+	CU_ASSERT_EQUAL(view.free_bytes, 13 * GIB);
+	CU_ASSERT_EQUAL(view.used_bytes, 2 * GIB + 1);
+	CU_ASSERT_EQUAL(view.limit_bytes, GPUSHIM_UNLIMITED);
+	/* Enforced again it is over its quota, as after any lowered limit. */
+	change_share(300, 300, 0, 0);
+	CU_ASSERT_EQUAL(reserve(row, 1), -ENOMEM);
+	CU_ASSERT_EQUAL(tenant.ledger.own->denials, 1);
+	CU_ASSERT_TRUE(time_of(row).enforced);
+	refund(row, GIB + 1);
+	CU_ASSERT_EQUAL(gsh_ledger_used(&tenant.ledger, (uint32_t)row), GIB);
+	gsh_tenant_view(&tenant, row, 13 * GIB, 16 * GIB, &view);
+	CU_ASSERT_EQUAL(view.total_bytes, GIB);
+}
+
+static void under_audit_the_account_stays_whole_whatever_is_asked_for(void)
+{
+	int row;
+
+	use_page(GIB);
+	change_share(0, 1000, 0, GPUSHIM_POLICY_AUDIT);
+	row = open_device(16 * GIB);
+	CU_ASSERT_EQUAL(reserve(row, 2 * GIB), 0);
+	CU_ASSERT_EQUAL(reserve(row, UINT64_MAX), -ENOMEM);
+	CU_ASSERT_EQUAL(reserve(row, UINT64_MAX - GIB), -ENOMEM);
+	CU_ASSERT_EQUAL(gsh_ledger_used(&tenant.ledger, (uint32_t)row), 2 * GIB);
+	/* Who asked counts those, as without audit. */
+	CU_ASSERT_EQUAL(tenant.ledger.own->denials, 1);
+}
+
+static void a_closed_tenant_is_closed_under_audit_too(void)
+{
+	int row;
+
+	use_page(GIB);
+	row = open_device(16 * GIB);
+	change_share(0, 1000, 0, GPUSHIM_POLICY_AUDIT | GPUSHIM_POLICY_CLOSED);
+	CU_ASSERT_EQUAL(reserve(row, 1), -EPERM);
+	CU_ASSERT_TRUE(time_of(row).closed);
+	CU_ASSERT_EQUAL(open_tenant(), -EPERM);
+}
+
+static void limits_json_can_be_audited_too(void)
+{
+	int row;
+
+	config.has_limits = true;
+	policy_limits(&config.limits, "train", GIB);
+	config.limits.flags = GPUSHIM_POLICY_AUDIT;
+	config.limits.others.limit_permille = 10;
+	row = open_device(16 * GIB);
+	CU_ASSERT_EQUAL(reserve(row, 2 * GIB), 0);
+	CU_ASSERT_EQUAL(tenant.ledger.own->denials, 1);
+	CU_ASSERT_FALSE(time_of(row).enforced);
+	CU_ASSERT_EQUAL(time_of(row).terms.rate_permille, 10);
+}
+
 /* ---- what is shown ---- */
 
 static void the_quota_is_shown_as_the_devices_memory(void)
@@ -677,6 +922,16 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_closed_tenant_is_refused_with_the_reason),
 		UNIT_TEST(a_running_tenant_can_be_closed_and_opened_again),
 		UNIT_TEST(what_was_measured_beyond_the_ledger_counts),
+		UNIT_TEST(without_a_share_nothing_is_capped),
+		UNIT_TEST(a_changed_share_is_obeyed_at_the_next_look),
+		UNIT_TEST(a_broken_change_leaves_the_share_as_it_was),
+		UNIT_TEST(impossible_shares_give_the_least_that_they_could_mean),
+		UNIT_TEST(a_device_has_a_share_of_its_own),
+		UNIT_TEST(a_variable_above_the_share_of_the_page_is_counted_once),
+		UNIT_TEST(under_audit_nothing_is_refused_and_all_is_counted),
+		UNIT_TEST(under_audit_the_account_stays_whole_whatever_is_asked_for),
+		UNIT_TEST(a_closed_tenant_is_closed_under_audit_too),
+		UNIT_TEST(limits_json_can_be_audited_too),
 		UNIT_TEST(the_quota_is_shown_as_the_devices_memory),
 		UNIT_TEST(the_view_of_the_device_keeps_its_total),
 		UNIT_TEST(without_a_limit_the_driver_is_believed),
