@@ -27,12 +27,14 @@ struct gsh_environment {
 	bool malformed;		 /* some value was not understood */
 	bool has_on_error;
 	uint32_t wait_ms;
-	uint64_t context_bytes;	   /* GPUSHIM_CONTEXT_MEMORY; 0: not given */
-	uint32_t request_permille; /* GPUSHIM_COMPUTE */
-	uint32_t limit_permille;   /* 0: not given */
-	int view;		   /* GPUSHIM_VIEW: enum gpushim_view, -1: not given */
+	uint64_t context_bytes; /* GPUSHIM_CONTEXT_MEMORY; 0: not given */
+	uint32_t
+		priority; /* GPUSHIM_PRIORITY: enum gpushim_priority plus one; 0: not given */
+	int view;	  /* GPUSHIM_VIEW: enum gpushim_view, -1: not given */
 	struct gsh_variable_limit all;
 	struct gsh_variable_limit by_index[GPUSHIM_DEVICES_MAX];
+	struct gsh_variable_share all_share;
+	struct gsh_variable_share share_by_index[GPUSHIM_DEVICES_MAX];
 };
 
 /*

@@ -234,30 +234,17 @@ static enum gsh_sources_verdict place_ledger(struct search *search)
 
 /* ---- limits that a page would otherwise hold ---- */
 
-static void lower_compute(const struct gsh_environment *environment,
-			  struct gpushim_policy_device *device)
-{
-	if (environment->view >= 0)
-		device->view = (uint32_t)environment->view;
-	if (!environment->limit_permille)
-		return;
-	if (!device->limit_permille ||
-	    environment->limit_permille < device->limit_permille)
-		device->limit_permille = environment->limit_permille;
-	if (!device->request_permille ||
-	    environment->request_permille < device->request_permille)
-		device->request_permille = environment->request_permille;
-	if (device->request_permille > device->limit_permille)
-		device->request_permille = device->limit_permille;
-}
-
-static void apply_variables(struct search *search)
+/* Beside limits.json or alone the variable says what programs are shown. */
+static void apply_view(struct search *search)
 {
 	struct gpushim_policy_limits *limits = &search->config->limits;
+	int view = search->environment->view;
 
-	lower_compute(search->environment, &limits->others);
+	if (view < 0)
+		return;
+	limits->others.view = (uint32_t)view;
 	for (uint32_t i = 0; i < limits->device_count && i < GPUSHIM_DEVICES_MAX; i++)
-		lower_compute(search->environment, &limits->devices[i]);
+		limits->devices[i].view = (uint32_t)view;
 }
 
 static enum gsh_sources_verdict use_limits_file(struct search *search, const char *path)
@@ -267,7 +254,7 @@ static enum gsh_sources_verdict use_limits_file(struct search *search, const cha
 	if (gsh_limits_file_load(path, config->tenant, &config->limits, search->why) < 0)
 		return GSH_SOURCES_BAD;
 	config->has_limits = true;
-	apply_variables(search);
+	apply_view(search);
 	return place_ledger(search);
 }
 
@@ -278,18 +265,21 @@ static enum gsh_sources_verdict use_variables(struct search *search)
 	config->has_limits = true;
 	config->limits.others.memory_bytes = GPUSHIM_UNLIMITED;
 	config->limits.others.limit_permille = 1000;
+	/* There is nothing that it could raise. */
+	if (search->environment->priority)
+		config->limits.others.priority = search->environment->priority - 1;
 	memcpy(config->limits.tenant, config->tenant, sizeof(config->tenant));
 	memcpy(config->limits.source, "variables", sizeof("variables"));
-	apply_variables(search);
+	apply_view(search);
 	return place_ledger(search);
 }
 
 /* ---- the order ---- */
 
-/* Beside a page these say nothing: what they name is the page's to say. */
+/* Beside a page this says nothing: what it names is the page's to say. */
 static uint32_t unused_beside_page(const struct gsh_environment *environment)
 {
-	return (environment->view >= 0) + (environment->limit_permille > 0);
+	return environment->view >= 0;
 }
 
 static enum gsh_sources_verdict use_container_page(struct search *search)
@@ -391,6 +381,10 @@ enum gsh_sources_verdict gsh_sources_find(const struct gsh_environment *environm
 	memset(config, 0, sizeof(*config));
 	config->all = environment->all;
 	memcpy(config->by_index, environment->by_index, sizeof(config->by_index));
+	config->all_share = environment->all_share;
+	memcpy(config->share_by_index, environment->share_by_index,
+	       sizeof(config->share_by_index));
+	config->priority = environment->priority;
 	config->context_bytes = environment->context_bytes;
 	config->wait_ms = environment->wait_ms;
 	verdict = find(&search);

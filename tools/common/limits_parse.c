@@ -76,11 +76,13 @@ static const struct gsh_limits_key device_keys[] = {
 	{ NULL, NULL },
 };
 
-/* "devices" is read once the others are known. */
+/* These readers know a row of a device; "enforce" is of the tenant, and "devices" is read
+ * once the others are known. */
 static const struct gsh_limits_key tenant_keys[] = {
 	{ "memory", gsh_limits_memory },
 	{ "compute", gsh_limits_compute },
 	{ "context_memory", gsh_limits_context_memory },
+	{ "enforce", NULL },
 	{ "devices", NULL },
 	{ NULL, NULL },
 };
@@ -128,11 +130,25 @@ static int read_devices(struct gsh_limits_parser *parser, const cJSON *devices,
 	return 0;
 }
 
+static int read_enforce(struct gsh_limits_parser *parser, const cJSON *enforce,
+			struct gpushim_policy_limits *limits)
+{
+	size_t length = parser->at.length;
+
+	gsh_pointer_push(&parser->at, "enforce");
+	if (!cJSON_IsBool(enforce))
+		return REFUSE("must be true or false");
+	if (cJSON_IsFalse(enforce))
+		limits->flags |= GPUSHIM_POLICY_AUDIT;
+	gsh_pointer_cut(&parser->at, length);
+	return 0;
+}
+
 static int read_tenant(struct gsh_limits_parser *parser, const cJSON *item,
 		       struct gsh_limits_tenant *tenant)
 {
 	struct gpushim_policy_limits *limits = &tenant->limits;
-	const cJSON *devices;
+	const cJSON *enforce, *devices;
 
 	if (strcmp(item->string, "*") != 0 && !gsh_parse_is_tenant(item->string))
 		return REFUSE_KEY(
@@ -145,6 +161,9 @@ static int read_tenant(struct gsh_limits_parser *parser, const cJSON *item,
 	limits->others.memory_bytes = GPUSHIM_UNLIMITED;
 	limits->others.limit_permille = GSH_LIMITS_PERMILLE;
 	if (gsh_limits_members(parser, item, tenant_keys, &limits->others) < 0)
+		return -EINVAL;
+	enforce = cJSON_GetObjectItemCaseSensitive(item, "enforce");
+	if (enforce && read_enforce(parser, enforce, limits) < 0)
 		return -EINVAL;
 	devices = cJSON_GetObjectItemCaseSensitive(item, "devices");
 	return devices ? read_devices(parser, devices, limits) : 0;

@@ -138,7 +138,7 @@ int gsh_limits_context_memory(struct gsh_limits_parser *parser, const cJSON *ite
 struct compute {
 	uint64_t request_permille, limit_permille;
 	bool has_request;
-	uint32_t priority;
+	uint32_t priority, burst_ms;
 };
 
 /* "30", "12.5" */
@@ -217,6 +217,21 @@ static int read_priority(struct gsh_limits_parser *parser, const cJSON *item, vo
 	return REFUSE("must be \"latency\", \"normal\" or \"batch\"");
 }
 
+static int read_burst(struct gsh_limits_parser *parser, const cJSON *item, void *into)
+{
+	struct compute *compute = into;
+	char text[GSH_LIMITS_WRITTEN];
+	double ms = item->valuedouble;
+
+	if (!cJSON_IsNumber(item))
+		return REFUSE("must be a number of milliseconds, without quotes");
+	if (!(ms >= 1 && ms <= GPUSHIM_BURST_MS_MAX) || ms != (double)(uint32_t)ms)
+		return REFUSE("%s is not a whole number of milliseconds from 1 to %u",
+			      gsh_limits_written(parser, text), GPUSHIM_BURST_MS_MAX);
+	compute->burst_ms = (uint32_t)ms;
+	return 0;
+}
+
 /* The request against the limit: both may stand here, or one be taken over. */
 static int check_request(struct gsh_limits_parser *parser, const struct compute *compute)
 {
@@ -241,6 +256,7 @@ int gsh_limits_compute(struct gsh_limits_parser *parser, const cJSON *item, void
 		{ "request", read_compute_request },
 		{ "limit", read_compute_limit },
 		{ "priority", read_priority },
+		{ "burst_ms", read_burst },
 		{ NULL, NULL },
 	};
 	struct gpushim_policy_device *row = into;
@@ -248,6 +264,7 @@ int gsh_limits_compute(struct gsh_limits_parser *parser, const cJSON *item, void
 		.request_permille = row->request_permille,
 		.limit_permille = row->limit_permille,
 		.priority = row->priority,
+		.burst_ms = row->burst_ms,
 	};
 	int result;
 
@@ -261,12 +278,13 @@ int gsh_limits_compute(struct gsh_limits_parser *parser, const cJSON *item, void
 	} else {
 		return REFUSE(
 			"must be a number of percent, or an object with \"request\", "
-			"\"limit\" and \"priority\"");
+			"\"limit\", \"priority\" and \"burst_ms\"");
 	}
 	if (result < 0)
 		return result;
 	row->request_permille = (uint32_t)compute.request_permille;
 	row->limit_permille = (uint32_t)compute.limit_permille;
 	row->priority = compute.priority;
+	row->burst_ms = compute.burst_ms;
 	return 0;
 }

@@ -286,6 +286,25 @@ static int publish_first(const struct paths *paths,
 	return result == -EEXIST ? change_page(paths, limits, why) : result;
 }
 
+/* Readers take what is impossible for the least it could mean: nobody is to be hit by that
+ * because of a tool's mistake. */
+static bool is_possible(const struct gpushim_policy_device *row)
+{
+	return row->limit_permille >= 1 && row->limit_permille <= 1000 &&
+	       row->request_permille <= row->limit_permille &&
+	       row->memory_ppm <= 1000000 && row->priority <= GPUSHIM_PRIORITY_BATCH &&
+	       row->view <= GPUSHIM_VIEW_DEVICE && row->burst_ms <= GPUSHIM_BURST_MS_MAX;
+}
+
+static bool are_possible(const struct gpushim_policy_limits *limits)
+{
+	bool possible = is_possible(&limits->others);
+
+	for (uint32_t i = 0; i < limits->device_count && possible; i++)
+		possible = is_possible(&limits->devices[i]);
+	return possible;
+}
+
 int gsh_publish(const char *dir, const struct gpushim_policy_limits *limits,
 		struct gsh_reason *why)
 {
@@ -304,6 +323,11 @@ int gsh_publish(const char *dir, const struct gpushim_policy_limits *limits,
 			why, checked.tenant, -EINVAL,
 			"has limits that no page can hold: too many devices, or a text "
 			"without an end");
+	if (!are_possible(&checked))
+		return refuse(
+			why, checked.tenant, -EINVAL,
+			"has limits that mean nothing: GPU time from 0.1 to 100 %, no "
+			"request above the limit, a burst of at most 1000 ms");
 	result = change_page(&paths, &checked, why);
 	if (result == -ENOENT)
 		return publish_first(&paths, &checked, why);

@@ -24,8 +24,8 @@ int gsh_publish_dir(char *dir, size_t bytes, struct gsh_reason *why);
 /*
  * Publishes limits for limits->tenant under dir: makes directories, ledger and page where
  * missing, takes the writers' lock, writes the other copy, and bumps the generation (those in
- * *limits, and its checksum, are not looked at). 0, or -errno with a reason; -EBUSY: another
- * writer holds the lock for longer than a second. Killed at any instruction it leaves the
+ * *limits, and its checksum, are not looked at). 0, or -errno with a reason; -EINVAL: limits
+ * that nobody can obey, such as no GPU time at all; -EBUSY: another writer holds the lock for longer than a second. Killed at any instruction it leaves the
  * old limits in force or the new ones.
  *
  * Whoever can read the page and write the ledger cannot prevent a change; by a lease on the

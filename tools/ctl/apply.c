@@ -39,10 +39,10 @@ static void publish(struct apply *apply, const struct gpushim_policy_limits *lim
 		printf("%s: closed: %s\n", limits->tenant, limits->reason);
 		apply->closed++;
 	} else {
-		printf("%s: memory %s, compute %s%s%s\n", limits->tenant,
+		printf("%s: memory %s, compute %s%s%s%s\n", limits->tenant,
 		       ctl_quota(&limits->others, 0), ctl_compute(&limits->others),
 		       limits->device_count ? ", other limits on some devices" : "",
-		       note);
+		       ctl_unenforced(limits), note);
 		apply->published++;
 	}
 }

@@ -7,48 +7,53 @@
 
 #include "common/limits.h"
 
+/* total_bytes: of the device, 0 if it is not known. */
+static void add_row(struct ctl_table *table, const char *name, const char *device,
+		    const struct gpushim_policy_device *row, uint64_t total_bytes)
+{
+	ctl_table_add(table, name, device, ctl_quota(row, total_bytes), ctl_compute(row),
+		      ctl_priority(row->priority), ctl_burst(row),
+		      row->context_bytes ? ctl_bytes(row->context_bytes) : "-");
+}
+
 static void add_rows(struct ctl_table *table, const struct gpushim_policy_limits *limits,
 		     const char *name, const struct gsh_devices *devices)
 {
-	const struct gpushim_policy_device *row = &limits->others;
-
 	if (devices->count == 0)
-		ctl_table_add(table, name, limits->device_count ? "others" : "all",
-			      ctl_quota(row, 0), ctl_compute(row),
-			      ctl_priority(row->priority),
-			      row->context_bytes ? ctl_bytes(row->context_bytes) : "-");
-	for (uint32_t i = 0; devices->count == 0 && i < limits->device_count; i++) {
-		row = &limits->devices[i];
-		ctl_table_add(table, "", ctl_uuid(row->uuid), ctl_quota(row, 0),
-			      ctl_compute(row), ctl_priority(row->priority),
-			      row->context_bytes ? ctl_bytes(row->context_bytes) : "-");
-	}
+		add_row(table, name, limits->device_count ? "others" : "all",
+			&limits->others, 0);
+	for (uint32_t i = 0; devices->count == 0 && i < limits->device_count; i++)
+		add_row(table, "", ctl_uuid(limits->devices[i].uuid), &limits->devices[i],
+			0);
 	for (size_t i = 0; i < devices->count; i++) {
 		const struct gsh_limits_device *device = &devices->devices[i];
 
-		row = ctl_row(limits, device->uuid);
-		ctl_table_add(table, i ? "" : name, ctl_uuid(device->uuid),
-			      ctl_quota(row, device->total_bytes), ctl_compute(row),
-			      ctl_priority(row->priority),
-			      row->context_bytes ? ctl_bytes(row->context_bytes) : "-");
+		add_row(table, i ? "" : name, ctl_uuid(device->uuid),
+			ctl_row(limits, device->uuid), device->total_bytes);
 	}
 }
 
 static void print_limits(const struct gsh_limits_file *file,
 			 const struct gsh_devices *devices)
 {
-	struct ctl_table table = { .columns = 6, .right = { [2] = true } };
+	struct ctl_table table = { .columns = 7, .right = { [2] = true, [5] = true } };
 	struct gpushim_policy_limits limits;
 	struct gsh_limits_error error;
 	const char *name;
 
-	ctl_table_add(&table, "TENANT", "DEVICE", "QUOTA", "COMPUTE", "PRIORITY",
+	ctl_table_add(&table, "TENANT", "DEVICE", "QUOTA", "COMPUTE", "PRIORITY", "BURST",
 		      "CONTEXT");
 	for (size_t i = 0; (name = gsh_limits_tenant(file, i)); i++) {
 		if (gsh_limits_of(file, name, &limits, &error) == 0)
 			add_rows(&table, &limits, name, devices);
 	}
 	ctl_table_print(&table);
+	for (size_t i = 0; (name = gsh_limits_tenant(file, i)); i++)
+		if (gsh_limits_of(file, name, &limits, &error) == 0 &&
+		    (limits.flags & GPUSHIM_POLICY_AUDIT))
+			printf("%s: not enforced: what is beyond is counted, and neither "
+			       "refused nor delayed.\n",
+			       name);
 }
 
 static void print_devices(const struct gsh_devices *devices, const struct gsh_reason *why)

@@ -53,6 +53,9 @@ const char *ctl_uuid(const uint8_t uuid[16]);
 const char *ctl_quota(const struct gpushim_policy_device *row, uint64_t total_bytes);
 const char *ctl_compute(const struct gpushim_policy_device *row);
 const char *ctl_priority(uint32_t priority);
+const char *ctl_burst(const struct gpushim_policy_device *row); /* "20 ms" */
+/* ", not enforced", or "". */
+const char *ctl_unenforced(const struct gpushim_policy_limits *limits);
 
 /* The row that holds for a device. */
 const struct gpushim_policy_device *ctl_row(const struct gpushim_policy_limits *limits,
@@ -69,13 +72,6 @@ struct ctl_table {
 void ctl_table_add(struct ctl_table *table, ...); /* const char * for each column */
 /* Prints and empties it. */
 void ctl_table_print(struct ctl_table *table);
-
-/* ---- show_json.c ---- */
-
-struct gpushim_snapshot;
-/* Prints all snapshots as one document. */
-int ctl_show_json(const char *dir, struct gpushim_snapshot *const *snapshots,
-		  size_t count);
 
 /* ---- doctor_child.c, doctor_skipped.c ---- */
 

@@ -19,8 +19,9 @@ static const struct command {
 	{ "check", "FILE",
 	  "says whether FILE is a valid limits.json, and what it would mean", ctl_check },
 	{ "apply", "FILE [--dir DIR]", "puts the limits of FILE in force", ctl_apply },
-	{ "show", "[--json] [--dir DIR] [TENANT]",
-	  "who uses how much of which device, under which limits", ctl_show },
+	{ "show", "[--json] [--costs] [--dir DIR] [TENANT]",
+	  "who uses how much of which device and its time, under which limits",
+	  ctl_show },
 	{ "set", "TENANT KEY=VALUE... [--device UUID] [--dir DIR]",
 	  "changes limits of a tenant until the next apply", ctl_set },
 	{ "doctor", "[--skipped] [--dir DIR]",
@@ -72,7 +73,8 @@ static void help(FILE *to)
 		fprintf(to, "  gpushim-ctl %s %s\n      %s\n", c->name, c->arguments,
 			c->meaning);
 	fputs("\nKEY=VALUE of set: memory=SIZE|PERCENT|none, compute=REQUEST[:LIMIT]|none,\n"
-	      "priority=latency|normal|batch, view=quota|device, context_memory=SIZE.\n"
+	      "priority=latency|normal|batch, burst_ms=1..1000, view=quota|device,\n"
+	      "context_memory=SIZE, enforce=true|false.\n"
 	      "DIR is where policies and ledgers lie: $GPUSHIM_DIR, else /run/gpushim, else\n"
 	      "/dev/shm/gpushim-UID for who cannot write that.\n"
 	      "Exit status: 0 success; 1 refused, failed, or not as it should be; 2 wrong usage.\n"

@@ -80,6 +80,16 @@ static const char *set_priority(struct gpushim_policy_device *row, const char *v
 	return "latency, normal or batch";
 }
 
+static const char *set_burst(struct gpushim_policy_device *row, const char *value)
+{
+	uint64_t ms;
+
+	if (gsh_parse_u64(value, &ms) < 0 || ms == 0 || ms > GPUSHIM_BURST_MS_MAX)
+		return "a whole number of milliseconds from 1 to 1000";
+	row->burst_ms = (uint32_t)ms;
+	return NULL;
+}
+
 static const struct setter {
 	const char *key;
 	const char *(*set)(struct gpushim_policy_device *row, const char *value);
@@ -89,20 +99,24 @@ static const struct setter {
 	{ "context_memory", set_context_memory },
 	{ "view", set_view },
 	{ "priority", set_priority },
+	{ "burst_ms", set_burst },
 };
 
 enum { SETTERS = sizeof(setters) / sizeof(setters[0]) };
 
+static bool has_key(const char *argument, const char *key)
+{
+	size_t bytes = strlen(key);
+
+	return strncmp(argument, key, bytes) == 0 && argument[bytes] == '=';
+}
+
 /* NULL: no such key. */
 static const struct setter *setter_of(const char *argument)
 {
-	for (size_t i = 0; i < SETTERS; i++) {
-		size_t bytes = strlen(setters[i].key);
-
-		if (strncmp(argument, setters[i].key, bytes) == 0 &&
-		    argument[bytes] == '=')
+	for (size_t i = 0; i < SETTERS; i++)
+		if (has_key(argument, setters[i].key))
 			return &setters[i];
-	}
 	return NULL;
 }
 
@@ -121,17 +135,43 @@ static int change_row(const struct change *change, struct gpushim_policy_device 
 		const struct setter *setter = setter_of(argument);
 		const char *value, *wanted;
 
+		if (has_key(argument, "enforce"))
+			continue;
 		if (!setter)
 			return ctl_misused(
 				"set",
 				"'%s' is not KEY=VALUE with a key out of memory, "
-				"compute, priority, view and context_memory.",
+				"compute, priority, burst_ms, view, context_memory and "
+				"enforce.",
 				argument);
 		value = strchr(argument, '=') + 1;
 		wanted = setter->set(row, value);
 		if (wanted)
 			return ctl_fail("%s: '%s' is not %s. Nothing was changed.",
 					setter->key, value, wanted);
+	}
+	return EXIT_OK;
+}
+
+/* "enforce" is not of a row, but of the tenant. EXIT_OK, or why not. */
+static int change_flags(const struct change *change, uint32_t *flags)
+{
+	for (int i = 0; i < change->count; i++) {
+		const char *value = strchr(change->arguments[i], '=');
+
+		if (!value || !has_key(change->arguments[i], "enforce"))
+			continue;
+		value++;
+		if (change->device)
+			return ctl_fail("enforce is for all devices of the tenant: set "
+					"it without --device. Nothing was changed.");
+		if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0)
+			return ctl_fail("enforce: '%s' is not true or false. Nothing was "
+					"changed.",
+					value);
+		*flags &= ~(uint32_t)GPUSHIM_POLICY_AUDIT;
+		if (*value == 'f')
+			*flags |= GPUSHIM_POLICY_AUDIT;
 	}
 	return EXIT_OK;
 }
@@ -155,8 +195,10 @@ static int change_limits(const struct change *change,
 {
 	struct gpushim_policy_device *row;
 	uint8_t uuid[16];
-	int result;
+	int result = change_flags(change, &limits->flags);
 
+	if (result != EXIT_OK)
+		return result;
 	if (!change->device) {
 		result = change_row(change, &limits->others);
 		for (uint32_t i = 0; i < limits->device_count && result == EXIT_OK; i++)
@@ -182,7 +224,7 @@ static int reopen(const struct change *change, struct gpushim_policy_limits *lim
 	bool has_memory = false;
 
 	for (int i = 0; i < change->count; i++)
-		has_memory |= strncmp(change->arguments[i], "memory=", 7) == 0;
+		has_memory |= has_key(change->arguments[i], "memory");
 	if (!has_memory || change->device)
 		return ctl_fail(
 			"Tenant %s is closed (%s). Set memory=, for all devices, to "
@@ -214,9 +256,10 @@ static int change_tenant(const struct change *change, const char *dir)
 	snprintf(limits.source, sizeof(limits.source), "gpushim-ctl set");
 	if (gsh_publish(dir, &limits, &why) < 0)
 		return ctl_fail("%s.", why.text);
-	printf("%s: memory %s, compute %s%s, until the next apply\n", change->tenant,
+	printf("%s: memory %s, compute %s%s%s, until the next apply\n", change->tenant,
 	       ctl_quota(&limits.others, 0), ctl_compute(&limits.others),
-	       limits.device_count ? ", other limits on some devices" : "");
+	       limits.device_count ? ", other limits on some devices" : "",
+	       ctl_unenforced(&limits));
 	return EXIT_OK;
 }
 

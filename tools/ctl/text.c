@@ -112,6 +112,16 @@ const char *ctl_priority(uint32_t priority)
 	return priority < sizeof(names) / sizeof(names[0]) ? names[priority] : "?";
 }
 
+const char *ctl_burst(const struct gpushim_policy_device *row)
+{
+	return keep("%u ms", row->burst_ms ? row->burst_ms : GPUSHIM_BURST_MS_DEFAULT);
+}
+
+const char *ctl_unenforced(const struct gpushim_policy_limits *limits)
+{
+	return limits->flags & GPUSHIM_POLICY_AUDIT ? ", not enforced" : "";
+}
+
 /* ---- tables ---- */
 
 void ctl_table_add(struct ctl_table *table, ...)

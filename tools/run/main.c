@@ -37,8 +37,14 @@ static void help(void)
 	     "\n"
 	     "  -m, --memory SIZE|PERCENT     device memory of all its processes together,\n"
 	     "                                such as 8GiB or 25%\n"
-	     "  -c, --compute REQUEST[:LIMIT] share of GPU time in percent (published and\n"
-	     "                                shown; not enforced by this version)\n"
+	     "  -c, --compute REQUEST[:LIMIT] share of GPU time in percent: what is guaranteed,\n"
+	     "                                and the most; one figure is both\n"
+	     "      --priority latency|normal|batch\n"
+	     "                                who comes first where tenants take turns\n"
+	     "      --burst-ms MS             most GPU time saved up for later, 1 to 1000;\n"
+	     "                                default 20\n"
+	     "      --audit                   counts what is beyond limits, and neither\n"
+	     "                                refuses nor delays it\n"
 	     "      --context-memory SIZE     what a context counts\n"
 	     "      --view quota|device       what the program is shown as the device's memory\n"
 	     "  -l, --limits FILE             takes the limits of --tenant from FILE instead\n"
@@ -58,7 +64,14 @@ static void help(void)
 
 /* ---- options ---- */
 
-enum { OPT_CONTEXT_MEMORY = 256, OPT_VIEW, OPT_SIM };
+enum {
+	OPT_CONTEXT_MEMORY = 256,
+	OPT_VIEW,
+	OPT_SIM,
+	OPT_PRIORITY,
+	OPT_BURST_MS,
+	OPT_AUDIT
+};
 
 static int bad_value(const char *option, const char *value, const char *wanted)
 {
@@ -104,6 +117,34 @@ static int set_compute(struct run_options *options, char *value)
 	return 0;
 }
 
+static int set_priority(struct run_options *options, const char *value)
+{
+	struct gpushim_policy_device *device = &options->device;
+
+	options->limited = true;
+	if (strcmp(value, "latency") == 0)
+		device->priority = GPUSHIM_PRIORITY_LATENCY;
+	else if (strcmp(value, "normal") == 0)
+		device->priority = GPUSHIM_PRIORITY_NORMAL;
+	else if (strcmp(value, "batch") == 0)
+		device->priority = GPUSHIM_PRIORITY_BATCH;
+	else
+		return bad_value("priority", value, "'latency', 'normal' or 'batch'");
+	return 0;
+}
+
+static int set_burst(struct run_options *options, const char *value)
+{
+	uint64_t ms;
+
+	options->limited = true;
+	if (gsh_parse_u64(value, &ms) < 0 || ms == 0 || ms > GPUSHIM_BURST_MS_MAX)
+		return bad_value("burst-ms", value,
+				 "a whole number of milliseconds from 1 to 1000");
+	options->device.burst_ms = (uint32_t)ms;
+	return 0;
+}
+
 static int set_option(struct run_options *options, int option, char *value)
 {
 	switch (option) {
@@ -111,6 +152,14 @@ static int set_option(struct run_options *options, int option, char *value)
 		return set_memory(options, value);
 	case 'c':
 		return set_compute(options, value);
+	case OPT_PRIORITY:
+		return set_priority(options, value);
+	case OPT_BURST_MS:
+		return set_burst(options, value);
+	case OPT_AUDIT:
+		options->limited = true;
+		options->flags |= GPUSHIM_POLICY_AUDIT;
+		return 0;
 	case OPT_CONTEXT_MEMORY:
 		options->limited = true;
 		if (gsh_parse_size(value, &options->device.context_bytes) < 0)
@@ -164,6 +213,9 @@ static int read_options(struct run_options *options, int argc, char **argv)
 	static const struct option known[] = {
 		{ "memory", required_argument, NULL, 'm' },
 		{ "compute", required_argument, NULL, 'c' },
+		{ "priority", required_argument, NULL, OPT_PRIORITY },
+		{ "burst-ms", required_argument, NULL, OPT_BURST_MS },
+		{ "audit", no_argument, NULL, OPT_AUDIT },
 		{ "context-memory", required_argument, NULL, OPT_CONTEXT_MEMORY },
 		{ "view", required_argument, NULL, OPT_VIEW },
 		{ "limits", required_argument, NULL, 'l' },

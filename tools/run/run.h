@@ -15,7 +15,8 @@ enum { EXIT_OWN = 125, EXIT_NOT_RUN = 126, EXIT_NOT_FOUND = 127 };
 struct run_options {
 	const char *dir, *tenant, *limits_file; /* NULL: not given */
 	struct gpushim_policy_device device;	/* what was given, over no limit at all */
-	bool limited; /* --memory, --compute or --context-memory */
+	uint32_t flags;				/* enum gpushim_policy_flags: --audit */
+	bool limited; /* any option that says how much, or that it is not enforced */
 	bool sim;
 	char **program; /* with its arguments, ended by NULL */
 };

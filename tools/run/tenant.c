@@ -74,6 +74,7 @@ static int wanted_limits(const struct run_options *options, const char *tenant,
 	memset(limits, 0, sizeof(*limits));
 	if (!options->limits_file) {
 		limits->others = options->device;
+		limits->flags = options->flags;
 		snprintf(limits->tenant, sizeof(limits->tenant), "%s", tenant);
 		snprintf(limits->source, sizeof(limits->source), "%s", source);
 		return 0;
