@@ -22,6 +22,9 @@ struct gsh_contexts {
 	/* By ordinal: from before a primary context's state is asked until the charges follow
 	 * it. Held while the driver makes or unmakes the context. */
 	struct gsh_lock primary_lock[64];
+	/* By ordinal, under that lock: references to it that hooks saw taken and not given
+	 * back. The runtime takes its own through a private table. */
+	uint32_t retained[64];
 };
 
 /*

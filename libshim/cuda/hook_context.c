@@ -1,13 +1,25 @@
 /*
- * hook_context.c - contexts made and destroyed, primary ones retained, released and reset.
+ * hook_context.c - contexts made and destroyed, primary ones retained, released and reset;
+ * and which one a thread uses.
  *
- * Knows which calls make or unmake a context. What that costs and gives back is context.c's
- * to know.
+ * Knows which calls make or unmake a context, or make another current. What that costs and
+ * gives back is context.c's to know, and what launches make of it gate.h's.
  */
 #include "cuda/claim.h"
 #include "cuda/context.h"
+#include "cuda/gate.h"
 #include "cuda/hook.h"
 #include "cuda/pool.h"
+
+/* A context about to be made becomes the thread's current one. */
+static CUresult claim_new(struct gsh_claim *claim, CUdevice dev)
+{
+	CUresult res = gsh_claim_context(claim, dev);
+
+	if (res == CUDA_SUCCESS && gsh_enter() == GSH_MODE_ACTIVE)
+		gsh_gate_context_changes();
+	return res;
+}
 
 static CUresult settle_context(struct gsh_claim *claim, CUresult res,
 			       const CUcontext *context)
@@ -22,7 +34,7 @@ CUresult CUDAAPI cuCtxCreate(CUcontext *pctx, unsigned int flags, CUdevice dev)
 	CUresult res;
 
 	GSH_NEED(cuCtxCreate);
-	res = gsh_claim_context(&claim, dev);
+	res = claim_new(&claim, dev);
 	if (res != CUDA_SUCCESS)
 		return res;
 	res = gsh_driver.cuCtxCreate(pctx, flags, dev);
@@ -35,7 +47,7 @@ CUresult CUDAAPI cuCtxCreate_v2(CUcontext *pctx, unsigned int flags, CUdevice de
 	CUresult res;
 
 	GSH_NEED(cuCtxCreate_v2);
-	res = gsh_claim_context(&claim, dev);
+	res = claim_new(&claim, dev);
 	if (res != CUDA_SUCCESS)
 		return res;
 	res = gsh_driver.cuCtxCreate_v2(pctx, flags, dev);
@@ -49,7 +61,7 @@ CUresult CUDAAPI cuCtxCreate_v3(CUcontext *pctx, CUexecAffinityParam *paramsArra
 	CUresult res;
 
 	GSH_NEED(cuCtxCreate_v3);
-	res = gsh_claim_context(&claim, dev);
+	res = claim_new(&claim, dev);
 	if (res != CUDA_SUCCESS)
 		return res;
 	res = gsh_driver.cuCtxCreate_v3(pctx, paramsArray, numParams, flags, dev);
@@ -63,7 +75,7 @@ CUresult CUDAAPI cuCtxCreate_v4(CUcontext *pctx, CUctxCreateParams *ctxCreatePar
 	CUresult res;
 
 	GSH_NEED(cuCtxCreate_v4);
-	res = gsh_claim_context(&claim, dev);
+	res = claim_new(&claim, dev);
 	if (res != CUDA_SUCCESS)
 		return res;
 	res = gsh_driver.cuCtxCreate_v4(pctx, ctxCreateParams, flags, dev);
@@ -86,6 +98,8 @@ static bool begin(struct going *going, CUcontext context, CUresult *res)
 	if (gsh_enter() == GSH_MODE_ACTIVE) {
 		going->mark = gsh_context_mark((uintptr_t)context);
 		going->frees = gsh_pools_mark();
+		gsh_gate_context_changes();
+		gsh_gate_context_gone((uintptr_t)context);
 	} else {
 		*res = gsh_inactive();
 	}
@@ -182,6 +196,7 @@ static CUresult retain(CUcontext *pctx, CUdevice dev)
 	if (res != CUDA_SUCCESS)
 		return res;
 	res = gsh_driver.cuDevicePrimaryCtxRetain(pctx, dev);
+	gsh_process->contexts.retained[dev] += res == CUDA_SUCCESS;
 	res = settle_context(&claim, res, pctx);
 	if (active && res == CUDA_SUCCESS && pctx) {
 		row = gsh_device_row(dev);
@@ -227,28 +242,49 @@ static uint64_t primary_of(CUdevice dev)
 	return (uintptr_t)context;
 }
 
-/* One of the calls that may unmake a primary context, and what follows from it. */
-static CUresult unmake(CUdevice dev, CUresult(CUDAAPI *call)(CUdevice dev))
+/* A call that unmakes a primary context: at once, or with the last reference to it. */
+struct unmaking {
+	CUresult(CUDAAPI *call)(CUdevice dev);
+	bool at_once;
+};
+
+/* Under the device's lock. */
+static CUresult unmake_locked(CUdevice dev, const struct unmaking *unmaking)
 {
-	struct gsh_lock *lock;
+	uint32_t *retained = &gsh_process->contexts.retained[dev];
 	struct going going;
 	CUresult res;
 
-	if (gsh_enter() != GSH_MODE_ACTIVE) {
-		res = gsh_inactive();
-		return res != CUDA_SUCCESS ? res : call(dev);
-	}
-	lock = lock_of(dev);
-	if (!lock)
-		return call(dev);
-	gsh_lock(lock);
 	/* Under the lock no other comes up with its handle: it is its own mark. */
 	going.mark = primary_of(dev);
 	going.context = (CUcontext)(uintptr_t)going.mark;
 	going.frees = gsh_pools_mark();
-	res = call(dev);
+	/* Nobody can be asked whether others hold it; what we saw of them keeps programs that
+	 * retain and release it all the time from losing what is being measured. */
+	if (going.mark && (unmaking->at_once || *retained <= 1))
+		gsh_gate_context_gone(going.mark);
+	res = unmaking->call(dev);
+	if (res == CUDA_SUCCESS)
+		*retained = unmaking->at_once || *retained == 0 ? 0 : *retained - 1;
 	if (going.mark && gsh_release_happened(res) && !is_active(dev))
 		end(&going, true);
+	return res;
+}
+
+static CUresult unmake(CUdevice dev, struct unmaking unmaking)
+{
+	struct gsh_lock *lock;
+	CUresult res;
+
+	if (gsh_enter() != GSH_MODE_ACTIVE) {
+		res = gsh_inactive();
+		return res != CUDA_SUCCESS ? res : unmaking.call(dev);
+	}
+	lock = lock_of(dev);
+	if (!lock)
+		return unmaking.call(dev);
+	gsh_lock(lock);
+	res = unmake_locked(dev, &unmaking);
 	gsh_unlock(lock);
 	return res;
 }
@@ -256,23 +292,82 @@ static CUresult unmake(CUdevice dev, CUresult(CUDAAPI *call)(CUdevice dev))
 CUresult CUDAAPI cuDevicePrimaryCtxRelease_v2(CUdevice dev)
 {
 	GSH_NEED(cuDevicePrimaryCtxRelease_v2);
-	return unmake(dev, gsh_driver.cuDevicePrimaryCtxRelease_v2);
+	return unmake(dev, (struct unmaking){ gsh_driver.cuDevicePrimaryCtxRelease_v2,
+					      .at_once = false });
 }
 
 CUresult CUDAAPI cuDevicePrimaryCtxRelease(CUdevice dev)
 {
 	GSH_NEED(cuDevicePrimaryCtxRelease);
-	return unmake(dev, gsh_driver.cuDevicePrimaryCtxRelease);
+	return unmake(dev, (struct unmaking){ gsh_driver.cuDevicePrimaryCtxRelease,
+					      .at_once = false });
 }
 
 CUresult CUDAAPI cuDevicePrimaryCtxReset_v2(CUdevice dev)
 {
 	GSH_NEED(cuDevicePrimaryCtxReset_v2);
-	return unmake(dev, gsh_driver.cuDevicePrimaryCtxReset_v2);
+	return unmake(dev, (struct unmaking){ gsh_driver.cuDevicePrimaryCtxReset_v2,
+					      .at_once = true });
 }
 
 CUresult CUDAAPI cuDevicePrimaryCtxReset(CUdevice dev)
 {
 	GSH_NEED(cuDevicePrimaryCtxReset);
-	return unmake(dev, gsh_driver.cuDevicePrimaryCtxReset);
+	return unmake(dev, (struct unmaking){ gsh_driver.cuDevicePrimaryCtxReset,
+					      .at_once = true });
+}
+
+/* ---- another one made current ---- */
+
+static CUresult enter(void)
+{
+	if (gsh_enter() != GSH_MODE_ACTIVE)
+		return gsh_inactive();
+	gsh_gate_context_changes();
+	return CUDA_SUCCESS;
+}
+
+CUresult CUDAAPI cuCtxSetCurrent(CUcontext ctx)
+{
+	CUresult res;
+
+	GSH_NEED(cuCtxSetCurrent);
+	res = enter();
+	return res != CUDA_SUCCESS ? res : gsh_driver.cuCtxSetCurrent(ctx);
+}
+
+CUresult CUDAAPI cuCtxPushCurrent_v2(CUcontext ctx)
+{
+	CUresult res;
+
+	GSH_NEED(cuCtxPushCurrent_v2);
+	res = enter();
+	return res != CUDA_SUCCESS ? res : gsh_driver.cuCtxPushCurrent_v2(ctx);
+}
+
+CUresult CUDAAPI cuCtxPushCurrent(CUcontext ctx)
+{
+	CUresult res;
+
+	GSH_NEED(cuCtxPushCurrent);
+	res = enter();
+	return res != CUDA_SUCCESS ? res : gsh_driver.cuCtxPushCurrent(ctx);
+}
+
+CUresult CUDAAPI cuCtxPopCurrent_v2(CUcontext *pctx)
+{
+	CUresult res;
+
+	GSH_NEED(cuCtxPopCurrent_v2);
+	res = enter();
+	return res != CUDA_SUCCESS ? res : gsh_driver.cuCtxPopCurrent_v2(pctx);
+}
+
+CUresult CUDAAPI cuCtxPopCurrent(CUcontext *pctx)
+{
+	CUresult res;
+
+	GSH_NEED(cuCtxPopCurrent);
+	res = enter();
+	return res != CUDA_SUCCESS ? res : gsh_driver.cuCtxPopCurrent(pctx);
 }

@@ -1,11 +1,12 @@
 /*
- * hook_graph.c - instantiating, uploading and launching graphs, as far as they allocate.
+ * hook_graph.c - instantiating, uploading and launching graphs: the memory that they
+ * allocate, and the gate for those that are launched.
  *
- * A graph without nodes that allocate costs an instantiation the look at its nodes and a
- * launch two loads, or three if others allocate.
+ * A graph without nodes that allocate costs an instantiation the look at its nodes, and a
+ * launch, beside the gate, two loads, or three if others allocate.
  */
+#include "cuda/gated.h"
 #include "cuda/graph.h"
-#include "cuda/hook.h"
 
 /* ---- instantiating ---- */
 
@@ -22,6 +23,9 @@ static CUresult leave(struct gsh_graph_needs *needs, CUresult res,
 		      const CUgraphExec *exec)
 {
 	gsh_graph_instantiated(needs, res == CUDA_SUCCESS ? (uintptr_t)*exec : 0);
+	/* Its handle may be that of one that went with its context, say. */
+	if (res == CUDA_SUCCESS && gsh_enter() == GSH_MODE_ACTIVE)
+		gsh_gate_graph_changed((uintptr_t)*exec);
 	return res;
 }
 
@@ -126,6 +130,7 @@ CUresult CUDAAPI cuGraphExecDestroy(CUgraphExec hGraphExec)
 	 * be launched later, uncounted, is not: it fails for what is no graph. */
 	if (gsh_graphs_any())
 		gsh_graph_exec_destroyed((uintptr_t)hGraphExec);
+	gsh_gate_graph_changed((uintptr_t)hGraphExec);
 	return gsh_driver.cuGraphExecDestroy(hGraphExec);
 }
 
@@ -133,15 +138,12 @@ CUresult CUDAAPI cuGraphExecDestroy(CUgraphExec hGraphExec)
 
 typedef CUresult(CUDAAPI *launch_function)(CUgraphExec, CUstream);
 
-static CUresult launch_graph(launch_function function, CUgraphExec exec, CUstream stream)
+/* Uploads, or launches what is through the gate: with the memory that it needs. */
+static CUresult with_memory(launch_function function, CUgraphExec exec, CUstream stream)
 {
 	struct gsh_graph_launch launch;
 	CUresult res;
 
-	if (gsh_unlikely(gsh_enter() != GSH_MODE_ACTIVE)) {
-		res = gsh_inactive();
-		return res == CUDA_SUCCESS ? function(exec, stream) : res;
-	}
 	if (gsh_likely(!gsh_graphs_any()) || !gsh_graph_may_allocate((uintptr_t)exec))
 		return function(exec, stream);
 	res = gsh_graph_launch_begin(&launch, (uintptr_t)exec);
@@ -152,28 +154,60 @@ static CUresult launch_graph(launch_function function, CUgraphExec exec, CUstrea
 	return res;
 }
 
+/* At the gate it may wait: before its memory is taken from others. */
+static CUresult launch_graph(launch_function function, CUgraphExec exec, CUstream stream,
+			     uint64_t none)
+{
+	struct gsh_launch launch;
+	struct gsh_pass pass;
+	CUresult res;
+
+	if (gsh_unlikely(gsh_enter() != GSH_MODE_ACTIVE)) {
+		res = gsh_inactive();
+		return res == CUDA_SUCCESS ? function(exec, stream) : res;
+	}
+	gsh_launch_graph(&launch, (uintptr_t)exec, gsh_stream_id(stream, none));
+	if (gsh_unlikely(gsh_gate_enter(&launch, &pass) != CUDA_SUCCESS))
+		return (CUresult)pass.res;
+	res = with_memory(function, exec, stream);
+	gsh_gate_leave(&pass, res);
+	return res;
+}
+
+static CUresult upload(launch_function function, CUgraphExec exec, CUstream stream)
+{
+	CUresult res;
+
+	if (gsh_enter() == GSH_MODE_ACTIVE)
+		return with_memory(function, exec, stream);
+	res = gsh_inactive();
+	return res == CUDA_SUCCESS ? function(exec, stream) : res;
+}
+
 CUresult CUDAAPI cuGraphLaunch(CUgraphExec hGraphExec, CUstream hStream)
 {
 	GSH_NEED(cuGraphLaunch);
-	return launch_graph(gsh_driver.cuGraphLaunch, hGraphExec, hStream);
+	return launch_graph(gsh_driver.cuGraphLaunch, hGraphExec, hStream,
+			    GSH_STREAM_LEGACY);
 }
 
 CUresult CUDAAPI cuGraphLaunch_ptsz(CUgraphExec hGraphExec, CUstream hStream)
 {
 	GSH_NEED(cuGraphLaunch_ptsz);
-	return launch_graph(gsh_driver.cuGraphLaunch_ptsz, hGraphExec, hStream);
+	return launch_graph(gsh_driver.cuGraphLaunch_ptsz, hGraphExec, hStream,
+			    GSH_STREAM_PER_THREAD);
 }
 
 CUresult CUDAAPI cuGraphUpload(CUgraphExec hGraphExec, CUstream hStream)
 {
 	GSH_NEED(cuGraphUpload);
-	return launch_graph(gsh_driver.cuGraphUpload, hGraphExec, hStream);
+	return upload(gsh_driver.cuGraphUpload, hGraphExec, hStream);
 }
 
 CUresult CUDAAPI cuGraphUpload_ptsz(CUgraphExec hGraphExec, CUstream hStream)
 {
 	GSH_NEED(cuGraphUpload_ptsz);
-	return launch_graph(gsh_driver.cuGraphUpload_ptsz, hGraphExec, hStream);
+	return upload(gsh_driver.cuGraphUpload_ptsz, hGraphExec, hStream);
 }
 
 CUresult CUDAAPI cuDeviceGraphMemTrim(CUdevice device)

@@ -60,11 +60,11 @@ static CUresult device_of(CUstream stream, CUdevice *device)
 		return res;
 	if (context == current)
 		return gsh_driver.call_cuCtxGetDevice(device);
-	res = gsh_driver.call_cuCtxPushCurrent_v2(context);
+	res = gsh_driver.cuCtxPushCurrent_v2(context);
 	if (res != CUDA_SUCCESS)
 		return res;
 	res = gsh_driver.call_cuCtxGetDevice(device);
-	gsh_driver.call_cuCtxPopCurrent_v2(&current);
+	gsh_driver.cuCtxPopCurrent_v2(&current);
 	return res;
 }
 

@@ -1,9 +1,10 @@
 /*
  * hook_sync.c - waiting, after which pools may have given memory back, and streams that go,
- * for which nobody can wait any more.
+ * for which nobody can wait any more and of which the gate knows nothing any more.
  *
  * Where nothing was freed in stream order since the last time, waiting costs two loads.
  */
+#include "cuda/gate.h"
 #include "cuda/hook.h"
 #include "cuda/pool.h"
 
@@ -196,8 +197,10 @@ CUresult CUDAAPI cuCtxSynchronize_v2(CUcontext ctx)
 
 static void stream_goes(CUstream stream)
 {
-	if (gsh_load_relaxed(&gsh_process->mode) == GSH_MODE_ACTIVE)
-		gsh_pools_stream_goes(stream);
+	if (gsh_load_relaxed(&gsh_process->mode) != GSH_MODE_ACTIVE)
+		return;
+	gsh_pools_stream_goes(stream);
+	gsh_gate_stream_gone((uintptr_t)stream);
 }
 
 CUresult CUDAAPI cuStreamDestroy(CUstream hStream)

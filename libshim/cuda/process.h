@@ -37,6 +37,7 @@ struct gsh_process {
 	struct gsh_graphs *graphs; /* graph.c */
 	struct gsh_vmm *vmm;	   /* vmm.c */
 	struct gsh_share *share;   /* share.c */
+	struct gsh_meter *meter;   /* meter.c */
 	struct gsh_contexts contexts;
 	struct gsh_reason closed_why;
 };

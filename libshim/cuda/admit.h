@@ -1,0 +1,40 @@
+/*
+ * admit.h - the slow way through the gate: looking up what is launched, waiting for credit,
+ * and recording events around it.
+ */
+#ifndef GSH_CUDA_ADMIT_H
+#define GSH_CUDA_ADMIT_H
+
+#include <stdint.h>
+
+#include "cuda/gate.h"
+#include "cuda/meter.h"
+
+/* What was found out about a launch. */
+struct gsh_admission {
+	struct gsh_meter *meter;
+	struct gsh_lane *lane; /* NULL: neither held nor charged: it is captured, or will fail */
+	struct gsh_signature *signature;
+	struct gsh_stream *stream;
+	uint32_t epoch, cost_class;
+	uint32_t row;
+	uint32_t current; /* number of the calling thread's current context */
+	uint32_t scale_permille;
+	bool capturing; /* some other stream of the process is */
+};
+
+/*
+ * meter, lane: what the calling thread had last, or NULL. CUDA_SUCCESS, or what the launch is
+ * to return.
+ */
+int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admission,
+		   const struct gsh_meter *meter, struct gsh_lane *lane);
+
+/* Waits for credit and draws some more for the lane; begins a bracket. */
+int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admission,
+	      struct gsh_pass *pass);
+
+/* After a sampled launch. */
+void gsh_admit_launched(struct gsh_pass *pass, int res);
+
+#endif

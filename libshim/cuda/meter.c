@@ -1,0 +1,420 @@
+/*
+ * meter.c - event brackets: what they say when they have completed, and settling it.
+ *
+ * Knows events and the clock of a context. Refuses to know who must wait (gate.c) and how a
+ * cost follows from samples (policy/cost.h, policy/account.h).
+ *
+ * Events are asked about in relaxed capture mode: otherwise a capture that any thread of the
+ * program has open in global mode would be ended by it.
+ */
+#include "cuda/meter.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cuda/process.h"
+#include "policy/bucket.h"
+
+/* A context's clock starts here, so that events before the first one have times as well. */
+#define BASE_NS (UINT64_C(1) << 40)
+/* Event times are floats of milliseconds: over a second they are exact to 60 ns. */
+#define BASE_MAX_NS UINT64_C(1000000000)
+/* A bracket that has not completed by then, beyond 16 times its cost, never will. */
+#define NEVER_NS UINT64_C(60000000000)
+/* Unmeasured launches that took twice as predicted and this much more are looked into. */
+#define SUSPECT_NS UINT64_C(1000000)
+
+static uint64_t scaled(uint64_t ns, uint32_t permille)
+{
+	return ns / 1000 * permille + ns % 1000 * permille / 1000;
+}
+
+static uint64_t charged(const struct gsh_bracket *bracket)
+{
+	return scaled(bracket->cost_ns + bracket->batch_ns, bracket->scale_permille);
+}
+
+static struct gpushim_ledger_use *use_of(int row)
+{
+	const struct gsh_ledger *ledger = &gsh_process->tenant.ledger;
+
+	return gsh_ledger_use(ledger, (uint32_t)row, ledger->slot);
+}
+
+/* ---- events ---- */
+
+bool gsh_meter_take_events(struct gsh_meter_context *context, CUevent *begin, CUevent *end)
+{
+	CUevent *wanted[] = { begin, end };
+
+	for (int i = 0; i < 2; i++) {
+		if (context->free_count > 0) {
+			*wanted[i] = context->free[--context->free_count];
+			continue;
+		}
+		if (gsh_driver.call_cuEventCreate(wanted[i], CU_EVENT_DEFAULT) ==
+		    CUDA_SUCCESS)
+			continue;
+		if (i == 1)
+			gsh_meter_give_event(context, *begin);
+		return false;
+	}
+	return true;
+}
+
+void gsh_meter_give_event(struct gsh_meter_context *context, CUevent event)
+{
+	if (!event)
+		return;
+	if (context->free_count < GSH_METER_EVENTS)
+		context->free[context->free_count++] = event;
+	else if (gsh_driver.call_cuEventDestroy_v2)
+		gsh_driver.call_cuEventDestroy_v2(event);
+}
+
+/* From one event to another, which may be the earlier. */
+static bool elapsed_ns(CUevent from, CUevent to, int64_t *ns)
+{
+	float ms;
+
+	if (gsh_driver.call_cuEventElapsedTime(&ms, from, to) != CUDA_SUCCESS)
+		return false;
+	*ns = (int64_t)((double)ms * 1e6);
+	return true;
+}
+
+/* ---- in flight ---- */
+
+static void enter_flight(struct gsh_meter_row *row, int number,
+			 const struct gsh_bracket *bracket)
+{
+	uint64_t ns = gsh_load_relaxed(&row->in_flight_ns) + charged(bracket);
+
+	gsh_store_relaxed(&row->in_flight_ns, ns);
+	gsh_store_relaxed(&row->unknown, row->unknown + bracket->unknown);
+	gsh_store_relaxed(&use_of(number)->in_flight_ns, ns);
+}
+
+/* Proven a little more, or nothing any more. */
+static void adjust_window(struct gsh_meter_row *row, uint64_t predicted_ns,
+			  uint64_t used_ns)
+{
+	uint64_t ns = gsh_load_relaxed(&row->window_ns);
+
+	if (row->in_flight_ns == 0 || used_ns > 4 * predicted_ns)
+		ns = GSH_METER_WINDOW_MIN_NS;
+	else
+		ns += used_ns;
+	gsh_store_relaxed(&row->window_ns, ns < GSH_METER_WINDOW_MAX_NS
+						   ? ns
+						   : GSH_METER_WINDOW_MAX_NS);
+}
+
+static void leave_flight(struct gsh_meter_row *row, int number,
+			 const struct gsh_bracket *bracket)
+{
+	uint64_t ns = gsh_load_relaxed(&row->in_flight_ns);
+	uint64_t gone_ns = charged(bracket);
+
+	ns -= gone_ns < ns ? gone_ns : ns;
+	gsh_store_relaxed(&row->in_flight_ns, ns);
+	gsh_store_relaxed(&row->unknown, row->unknown - bracket->unknown);
+	gsh_store_relaxed(&use_of(number)->in_flight_ns, ns);
+}
+
+void gsh_meter_launched(struct gsh_meter *meter, uint16_t number)
+{
+	struct gsh_bracket *bracket = &meter->brackets[number];
+	struct gsh_stream *stream = &meter->streams[bracket->stream];
+	int row = meter->contexts[stream->context].row;
+
+	gsh_meter_append(meter, number);
+	meter->rows[row].used = true;
+	enter_flight(&meter->rows[row], row, bracket);
+}
+
+/* ---- completed ---- */
+
+static void release(struct gsh_meter *meter, struct gsh_meter_context *context,
+		    uint16_t number)
+{
+	struct gsh_bracket *bracket = &meter->brackets[number];
+
+	gsh_meter_give_event(context, bracket->begin);
+	gsh_meter_give_event(context, bracket->end);
+	bracket->signature->brackets--;
+	gsh_meter_give_bracket(meter, number);
+}
+
+#define OFFSET_EPOCH_NS UINT64_C(4000000000)
+
+/*
+ * An event that finds the device idle is reached at once, before the launch that follows has
+ * even been made: that the device waited for it is nobody's GPU time. No launch reaches the
+ * device sooner after its call than the fastest event did; that fastest one is what is kept,
+ * for as long as the two clocks cannot have drifted apart by much. Too late it is by no more
+ * than passed between the two calls.
+ */
+static uint64_t reached_ns(struct gsh_meter_context *context,
+			   const struct gsh_bracket *bracket, uint64_t begin_ns)
+{
+	int64_t offset_ns = (int64_t)(begin_ns - bracket->recorded_ns), least_ns;
+
+	if (!context->offset_since_ns) {
+		context->offset_ns = context->last_offset_ns = offset_ns;
+		context->offset_since_ns = begin_ns;
+	} else if (begin_ns > context->offset_since_ns + OFFSET_EPOCH_NS) {
+		context->last_offset_ns = context->offset_ns;
+		context->offset_ns = offset_ns;
+		context->offset_since_ns = begin_ns;
+	} else if (offset_ns < context->offset_ns) {
+		context->offset_ns = offset_ns;
+	}
+	least_ns = context->offset_ns < context->last_offset_ns ? context->offset_ns
+								: context->last_offset_ns;
+	return bracket->launching_ns + (uint64_t)least_ns;
+}
+
+/* When the bracket began and how long it took, on the context's clock. */
+static bool times_of(struct gsh_meter_context *context, struct gsh_bracket *bracket,
+		     uint64_t *begin_ns, uint64_t *seen_ns)
+{
+	int64_t since_base_ns = 0, took_ns;
+	uint64_t at_ns;
+
+	if (!elapsed_ns(bracket->begin, bracket->end, &took_ns))
+		return false;
+	if (context->base && !elapsed_ns(context->base, bracket->begin, &since_base_ns))
+		return false;
+	if (!context->base)
+		context->base_ns = BASE_NS;
+	*begin_ns = context->base_ns + (uint64_t)since_base_ns;
+	*seen_ns = took_ns > 0 ? (uint64_t)took_ns : 1;
+	if (!context->base || since_base_ns > (int64_t)BASE_MAX_NS) {
+		gsh_meter_give_event(context, context->base);
+		context->base = bracket->begin;
+		context->base_ns = *begin_ns;
+		bracket->begin = NULL;
+	}
+	at_ns = reached_ns(context, bracket, *begin_ns);
+	if (at_ns > *begin_ns && at_ns < *begin_ns + *seen_ns) {
+		*seen_ns -= at_ns - *begin_ns;
+		*begin_ns = at_ns;
+	}
+	return true;
+}
+
+/* A lane whose unmeasured launches took far longer than predicted measures more of them. */
+static void suspect(struct gsh_meter *meter, const struct gsh_bracket *bracket,
+		    const struct gsh_account_piece *piece)
+{
+	uint64_t gap_ns;
+
+	if (!piece->last_end_ns || piece->begin_ns <= piece->last_end_ns ||
+	    !piece->batch_ns)
+		return;
+	gap_ns = piece->begin_ns - piece->last_end_ns;
+	if (gap_ns > 2 * piece->batch_ns + SUSPECT_NS)
+		gsh_store_relaxed(&meter->lanes[bracket->lane].suspect, 1);
+}
+
+/* The bill: who was charged too much gets it back, who too little pays. */
+static void settle(struct gsh_meter_row *row, int number,
+		   const struct gsh_bracket *bracket, uint64_t used_ns, uint64_t now_ns)
+{
+	struct gsh_tenant *tenant = &gsh_process->tenant;
+	struct gpushim_ledger_bucket *bucket =
+		gsh_ledger_bucket(&tenant->ledger, (uint32_t)number);
+	struct gsh_tenant_time time;
+
+	gsh_store_relaxed(&row->gpu_ns, row->gpu_ns + used_ns);
+	gsh_bucket_used(bucket, now_ns, used_ns);
+	if (bracket->paid) {
+		gsh_tenant_time(tenant, number, &time);
+		gsh_bucket_settle(bucket, &time.terms,
+				  (int64_t)charged(bracket) - (int64_t)used_ns);
+	}
+}
+
+static bool complete(struct gsh_meter *meter, struct gsh_meter_context *context,
+		     struct gsh_stream *stream, uint64_t now_ns)
+{
+	struct gsh_bracket *bracket = &meter->brackets[stream->first];
+	struct gsh_signature *signature = bracket->signature;
+	struct gsh_meter_row *row = &meter->rows[context->row];
+	struct gsh_account_piece piece = { .last_end_ns = stream->last_end_ns,
+					   .batch_ns = bracket->batch_ns,
+					   .predicted_ns = bracket->cost_ns };
+	bool same = bracket->epoch == signature->epoch;
+	uint64_t seen_ns, used_ns;
+
+	if (!times_of(context, bracket, &piece.begin_ns, &seen_ns))
+		return false;
+	piece.end_ns = piece.begin_ns + seen_ns;
+	if (same) {
+		piece.steady = signature->cost.cost_class == GPUSHIM_COST_LEARNED;
+		piece.low_ns = signature->cost.low_ns;
+		gsh_cost_observe(&signature->cost, seen_ns);
+	}
+	suspect(meter, bracket, &piece);
+	used_ns = gsh_account_charge(&context->account, &piece);
+	settle(row, context->row, bracket, used_ns, now_ns);
+	stream->last_end_ns = piece.end_ns;
+	context->completed_ns = now_ns;
+	leave_flight(row, context->row, bracket);
+	adjust_window(row, charged(bracket), used_ns);
+	gsh_store_relaxed(&row->samples, row->samples + 1);
+	gsh_store_relaxed(&row->completions, row->completions + 1);
+	/* Siblings judge by it whether the tenant's work makes progress. */
+	gsh_store_relaxed(&use_of(context->row)->completions, row->completions);
+	release(meter, context, gsh_meter_pop(meter, stream));
+	return true;
+}
+
+/* ---- given up ---- */
+
+/* As if it had taken what was predicted. */
+static void give_up_first(struct gsh_meter *meter, struct gsh_meter_context *context,
+			  struct gsh_stream *stream, uint64_t now_ns)
+{
+	struct gsh_bracket *bracket = &meter->brackets[stream->first];
+	struct gsh_meter_row *row = &meter->rows[context->row];
+
+	settle(row, context->row, bracket, charged(bracket), now_ns);
+	leave_flight(row, context->row, bracket);
+	gsh_store_relaxed(&row->lost, row->lost + 1);
+	release(meter, context, gsh_meter_pop(meter, stream));
+}
+
+void gsh_meter_drop(struct gsh_meter *meter, struct gsh_stream *stream)
+{
+	uint64_t now_ns = gsh_clock_now_ns();
+
+	while (stream->first != GSH_METER_NONE)
+		give_up_first(meter, &meter->contexts[stream->context], stream, now_ns);
+}
+
+static bool will_never_complete(const struct gsh_meter_context *context,
+				const struct gsh_bracket *bracket, uint64_t now_ns)
+{
+	uint64_t patience_ns = NEVER_NS + 16 * bracket->cost_ns;
+
+	return now_ns > bracket->launched_ns + patience_ns &&
+	       now_ns > context->completed_ns + patience_ns;
+}
+
+/* ---- collecting ---- */
+
+/* 0, or what the driver says of the context. */
+static CUresult collect_stream(struct gsh_meter *meter, struct gsh_stream *stream,
+			       uint64_t now_ns)
+{
+	struct gsh_meter_context *context = &meter->contexts[stream->context];
+	CUresult res;
+
+	while (stream->first != GSH_METER_NONE) {
+		const struct gsh_bracket *bracket = &meter->brackets[stream->first];
+
+		res = gsh_driver.cuEventQuery(bracket->end);
+		if (res == CUDA_ERROR_NOT_READY) {
+			if (!will_never_complete(context, bracket, now_ns))
+				return CUDA_SUCCESS;
+			give_up_first(meter, context, stream, now_ns);
+		} else if (res != CUDA_SUCCESS) {
+			return res;
+		} else if (!complete(meter, context, stream, now_ns)) {
+			give_up_first(meter, context, stream, now_ns);
+		}
+	}
+	return CUDA_SUCCESS;
+}
+
+static void collect_context(struct gsh_meter *meter, uint32_t number, uint64_t now_ns)
+{
+	uint16_t at = meter->active, next;
+
+	for (; at != GSH_METER_NONE; at = next) {
+		struct gsh_stream *stream = &meter->streams[at];
+
+		next = stream->next_active;
+		if (stream->context != number)
+			continue;
+		if (!meter->contexts[number].broken &&
+		    collect_stream(meter, stream, now_ns) != CUDA_SUCCESS)
+			/* A sticky error, or the driver has shut down. */
+			meter->contexts[number].broken = true;
+		if (meter->contexts[number].broken)
+			gsh_meter_drop(meter, stream);
+	}
+}
+
+static bool has_active(const struct gsh_meter *meter, uint32_t number)
+{
+	uint16_t at = meter->active;
+
+	while (at != GSH_METER_NONE && meter->streams[at].context != number)
+		at = meter->streams[at].next_active;
+	return at != GSH_METER_NONE;
+}
+
+static void collect_all(struct gsh_meter *meter, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < GSH_METER_CONTEXTS; i++) {
+		CUcontext popped, handle = (CUcontext)(uintptr_t)meter->contexts[i].handle;
+
+		if (!handle || !has_active(meter, i))
+			continue;
+		if (gsh_driver.cuCtxPushCurrent_v2(handle) != CUDA_SUCCESS) {
+			meter->contexts[i].broken = true;
+			collect_context(meter, i, now_ns);
+			continue;
+		}
+		collect_context(meter, i, now_ns);
+		gsh_driver.cuCtxPopCurrent_v2(&popped);
+	}
+}
+
+/* Who waits at the gate for what has just completed. */
+static void wake_waiters(struct gsh_meter *meter)
+{
+	for (uint32_t i = 0; i < GPUSHIM_DEVICES_MAX; i++) {
+		struct gpushim_ledger_bucket *bucket;
+
+		if (!gsh_load_relaxed(&meter->rows[i].waiters))
+			continue;
+		bucket = gsh_ledger_bucket(&gsh_process->tenant.ledger, i);
+		gsh_add_acq_rel(&bucket->bell, 1);
+		syscall(SYS_futex, &bucket->bell, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+	}
+}
+
+bool gsh_meter_collect(struct gsh_meter *meter, uint32_t context)
+{
+	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+	bool relaxed = gsh_driver.call_cuThreadExchangeStreamCaptureMode != NULL;
+	uint64_t now_ns = gsh_clock_now_ns();
+	int saved = errno;
+	uint32_t before;
+	bool left, some;
+
+	if (relaxed)
+		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
+	gsh_lock(&meter->lock);
+	before = meter->in_flight;
+	if (context == GSH_METER_NONE)
+		collect_all(meter, now_ns);
+	else
+		collect_context(meter, context, now_ns);
+	left = meter->in_flight > 0;
+	some = meter->in_flight != before;
+	gsh_unlock(&meter->lock);
+	if (relaxed)
+		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
+	if (some)
+		wake_waiters(meter);
+	errno = saved;
+	return left;
+}

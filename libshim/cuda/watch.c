@@ -1,0 +1,171 @@
+/*
+ * watch.c - the helper thread.
+ *
+ * Knows when it has something to do. A guest may not depend on a threads library: whatever
+ * pthread_create the program brought is used, and without one launches are settled by later
+ * launches alone.
+ */
+#include "cuda/watch.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/elf.h"
+#include "cuda/process.h"
+
+/* Between two looks at events in flight. */
+#define TICK_NS 5000000L
+/* Looks without anything new, until it sleeps. */
+enum { QUIET_TICKS = 8 };
+/* Ticks between two writings of the table of costs. */
+enum { COSTS_TICKS = 100 };
+
+enum { HELPER_NONE, HELPER_STARTING, HELPER_RUNS, HELPER_IMPOSSIBLE };
+
+/* ---- the thread ---- */
+
+/* What the lanes have launched, in all. */
+static uint64_t launches(const struct gsh_meter *meter)
+{
+	uint32_t count = gsh_load_relaxed(&meter->lanes_used);
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		for (int class = 0; class < 3; class++)
+			sum += gsh_load_relaxed(&meter->lanes[i].classes[class]);
+	return sum;
+}
+
+static void rest(void)
+{
+	struct timespec tick = { .tv_nsec = TICK_NS };
+
+	syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &tick, NULL);
+}
+
+/*
+ * Sleeps until somebody launches. The flag comes first, then a last look: who launches after
+ * that sees the flag, and who launched before it is seen.
+ */
+static void sleep_until_work(struct gsh_meter *meter, uint64_t seen)
+{
+	uint32_t work = gsh_load_acquire(&meter->work);
+
+	__atomic_fetch_or(&meter->attention, GSH_ATTENTION_IDLE, __ATOMIC_SEQ_CST);
+	if (launches(meter) == seen)
+		syscall(SYS_futex, &meter->work, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, work,
+			NULL, NULL, 0);
+	__atomic_fetch_and(&meter->attention, ~(uint32_t)GSH_ATTENTION_IDLE,
+			   __ATOMIC_SEQ_CST);
+}
+
+static void *watch(void *argument)
+{
+	struct gsh_meter *meter = argument;
+	uint64_t seen = 0, now;
+	unsigned quiet = 0, ticks = 0;
+
+	syscall(SYS_prctl, PR_SET_NAME, "gpushim", 0, 0, 0);
+	for (;;) {
+		bool left = gsh_meter_collect(meter, GSH_METER_NONE);
+
+		now = launches(meter);
+		quiet = left || now != seen ? 0 : quiet + 1;
+		seen = now;
+		ticks++;
+		gsh_meter_publish(meter, quiet == QUIET_TICKS || ticks % COSTS_TICKS == 0);
+		if (quiet >= QUIET_TICKS) {
+			sleep_until_work(meter, seen);
+			/* Whoever woke it may not have launched yet. */
+			quiet = 0;
+		} else {
+			rest();
+		}
+	}
+	return NULL;
+}
+
+/* ---- starting it ---- */
+
+struct wanted {
+	const char *name;
+	uintptr_t address;
+};
+
+/* Of the C library, wherever it keeps it; never of this library, which exports dlopen too. */
+static int find(const struct gsh_elf *object, void *data)
+{
+	struct wanted *wanted = data;
+
+	if (gsh_elf_contains(object, &gsh_process))
+		return 0;
+	wanted->address = gsh_elf_symbol(object, wanted->name);
+	return wanted->address != 0;
+}
+
+static uintptr_t function(const char *name)
+{
+	struct wanted wanted = { name, 0 };
+
+	gsh_elf_each(find, &wanted);
+	return wanted.address;
+}
+
+/* A program may close the driver while the helper is in it. */
+static void keep_driver(void)
+{
+	void *(*open)(const char *, int) =
+		(void *(*)(const char *, int))function("dlopen");
+
+	if (open)
+		open("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+static bool start(struct gsh_meter *meter)
+{
+	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
+		(int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))
+			function("pthread_create");
+	uint64_t all = ~UINT64_C(0), before;
+	pthread_t thread;
+	bool started;
+
+	if (!create)
+		return false;
+	keep_driver();
+	/* Signals are the program's. */
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof(all));
+	started = create(&thread, NULL, watch, meter) == 0;
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof(before));
+	return started;
+}
+
+void gsh_watch_wake(struct gsh_meter *meter)
+{
+	uint32_t none = HELPER_NONE;
+	int saved;
+
+	if (gsh_unlikely(gsh_load_relaxed(&meter->helper) == HELPER_NONE) &&
+	    gsh_cas_acq_rel(&meter->helper, &none, HELPER_STARTING)) {
+		saved = errno;
+		gsh_store_relaxed(&meter->helper,
+				  start(meter) ? HELPER_RUNS : HELPER_IMPOSSIBLE);
+		errno = saved;
+	}
+	if (gsh_likely(!(gsh_load_relaxed(&meter->attention) & GSH_ATTENTION_IDLE)))
+		return;
+	saved = errno;
+	gsh_add_acq_rel(&meter->work, 1);
+	__atomic_fetch_and(&meter->attention, ~(uint32_t)GSH_ATTENTION_IDLE,
+			   __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, &meter->work, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL,
+		0);
+	errno = saved;
+}
