@@ -106,6 +106,7 @@ PRELOAD_PARTS := $(patsubst tests/preload/parts/%.c,$(BUILD)/tests/preload/parts
 	$(wildcard tests/preload/parts/*.c))
 STRESS   := $(call programs,tests/stress,$(BUILD)/tests/stress)
 BENCH    := $(call programs,tests/bench,$(BUILD)/bench)
+BENCH_SHARE := $(BUILD)/bench/bench_share
 FUZZ     := $(call programs,tests/fuzz,$(BUILD)/fuzz)
 ABI      := $(sort $(wildcard tests/abi/*.sh))
 # The same harnesses for a second each, without a fuzzer.
@@ -133,7 +134,7 @@ TOOL_BINS := $(TOOLS:%=$(BUILD)/bin/gpushim-%)
 # --- what people ask for -----------------------------------------------------------------
 
 .PHONY: all lib sim tools examples tests benches test test-run bench demo fuzz fuzz-build \
-	check-gpu probe \
+	bench-share check-gpu probe \
 	test-asan test-ubsan test-tsan lint format install uninstall clean help FORCE \
 	missing-cuda-headers
 .DEFAULT_GOAL := all
@@ -152,7 +153,7 @@ probe: $(PROBE)
 benches: $(BENCH)
 
 # Before any package is installed: without the headers nothing could be built with them.
-test demo bench fuzz check-gpu: $(if $(CUDA_INCLUDE),,missing-cuda-headers)
+test demo bench bench-share fuzz check-gpu: $(if $(CUDA_INCLUDE),,missing-cuda-headers)
 
 # The packages come before the build: on a fresh machine the compiler is one of them.
 test:
@@ -180,6 +181,13 @@ bench:
 	@tests/deps.sh build
 	@$(MAKE) --no-print-directory all benches
 	@BUILD='$(abspath $(BUILD))' TIMEOUT=600 tests/run.sh $(BENCH)
+
+# Hours: CELLS='alone-30.* two-*.20us', SECONDS_PER_CELL= and REPEAT= ask for less.
+bench-share:
+	@tests/deps.sh build
+	@$(MAKE) --no-print-directory all $(BENCH_SHARE)
+	@BUILD='$(abspath $(BUILD))' CELLS='$(CELLS)' SECONDS_PER_CELL='$(SECONDS_PER_CELL)' \
+		REPEAT='$(REPEAT)' LD_LIBRARY_PATH='$(abspath $(BUILD))/sim' $(BENCH_SHARE)
 
 # The real programs are not instrumented, so the sanitizers see only our own tests; and what
 # the library may ask of a C library is not asked of one with a sanitizer in it.
@@ -223,6 +231,7 @@ help:
 	@echo 'make test         everything that can be proven on this machine'
 	@echo 'make lib | sim | tools | examples | tests     one part of the build'
 	@echo 'make bench        figures, by themselves on a quiet machine'
+	@echo 'make bench-share  shares of GPU time (hours); CELLS= SECONDS_PER_CELL= REPEAT='
 	@echo 'make check-gpu    asks a real GPU what the simulated one assumes; GPU=sim tries it'
 	@echo 'make fuzz         each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (clang)'
 	@echo 'make test-asan | test-ubsan | test-tsan       our own tests under a sanitizer'
@@ -271,7 +280,8 @@ $(call objects,tests/unit) $(call objects,tests/fuzz): OBJ_FLAGS := -Itests/unit
 	-I$(SIM)/common -I$(SIM)/device -I$(SIM)/driver -Ilibshim -Itools
 $(call objects,$(SIM)/tests): OBJ_FLAGS := -Itests/unit
 $(call objects,tests/preload/parts): OBJ_FLAGS := -fPIC -fno-sanitize=all
-$(call objects,tests/stress) $(call objects,tests/preload) $(call objects,tests/bench): \
+$(call objects,tests/stress) $(call objects,tests/preload) $(call objects,tests/bench) \
+	$(call objects,tests/bench/share): \
 	OBJ_FLAGS := -Itests/unit -Itests/preload -Ilibshim
 
 -include $(shell [ -d '$(OBJ)' ] && find '$(OBJ)' -name '*.d')
@@ -410,6 +420,10 @@ $(STRESS): $(BUILD)/tests/stress/%: $(OBJ)/tests/stress/%.o $(call shared,tests/
 	$(call program,$(CUDA_LINK) -lcunit -lcjson -lm)
 
 $(BENCH): $(BUILD)/bench/%: $(OBJ)/tests/bench/%.o $(call shared,tests/bench) \
+		$(LIBSIMGPU) | $(LIBCUDA) $(LIBNVML) $(SIMGPUD) $(SHIM_FILES)
+	$(call program,$(CUDA_LINK) -lm)
+
+$(BENCH_SHARE): $(call objects,tests/bench/share) $(OBJ)/tests/preload/common_load.o \
 		$(LIBSIMGPU) | $(LIBCUDA) $(LIBNVML) $(SIMGPUD) $(SHIM_FILES)
 	$(call program,$(CUDA_LINK) -lm)
 

@@ -108,6 +108,19 @@ static void a_variable_that_is_not_understood_refuses_everything(void)
 		"GPUSHIM_COMPUTE=30:20",
 		"GPUSHIM_COMPUTE=0",
 		"GPUSHIM_COMPUTE=:",
+		"GPUSHIM_COMPUTE=",
+		"GPUSHIM_COMPUTE=20:",
+		"GPUSHIM_COMPUTE=:20",
+		"GPUSHIM_COMPUTE=0:0",
+		"GPUSHIM_COMPUTE=0.04",
+		"GPUSHIM_COMPUTE=20:100:3",
+		"GPUSHIM_COMPUTE=20:100.1",
+		"GPUSHIM_COMPUTE=20%",
+		"GPUSHIM_COMPUTE=-20",
+		"GPUSHIM_COMPUTE=00000000000000000020",
+		"GPUSHIM_PRIORITY=",
+		"GPUSHIM_PRIORITY=high",
+		"GPUSHIM_PRIORITY=Batch",
 		"GPUSHIM_VIEW=everything",
 		"GPUSHIM_WAIT_MS=soon",
 		"GPUSHIM_CONTEXT_MEMORY=large",
@@ -125,6 +138,14 @@ static void a_variable_that_is_not_understood_refuses_everything(void)
 		"CUDA_DEVICE_MEMORY_LIMIT_0=1.5g",
 		"CUDA_DEVICE_MEMORY_LIMIT_16=1g",
 		"CUDA_DEVICE_MEMORY_LIMIT_first=1g",
+		"CUDA_DEVICE_SM_LIMIT=",
+		"CUDA_DEVICE_SM_LIMIT=101",
+		"CUDA_DEVICE_SM_LIMIT=-1",
+		"CUDA_DEVICE_SM_LIMIT=30%",
+		"CUDA_DEVICE_SM_LIMIT=0.5",
+		"CUDA_DEVICE_SM_LIMIT_0=all",
+		"CUDA_DEVICE_SM_LIMIT_16=30",
+		"CUDA_DEVICE_SM_LIMIT_=30",
 		"NVIDIA_GPU_MEMORY_LIMIT=",
 		"NVIDIA_GPU_MEMORY_LIMIT=0",
 		"NVIDIA_GPU_MEMORY_LIMIT=8g",
@@ -133,6 +154,8 @@ static void a_variable_that_is_not_understood_refuses_everything(void)
 
 	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++)
 		REFUSED(malformed[i], malformed[i]);
+	REFUSED("GPU_CORE_UTILIZATION_POLICY=off is not 'default', 'force' or 'disable'",
+		"GPU_CORE_UTILIZATION_POLICY=off", "CUDA_DEVICE_SM_LIMIT=30");
 }
 
 static void a_limit_that_is_understood_does_not_save_another_that_is_not(void)
@@ -549,6 +572,7 @@ static const char *const attempts[] = {
 	"GPUSHIM_MEMORY=lots",
 	"GPUSHIM_CONTEXT_MEMORY=1",
 	"GPUSHIM_COMPUTE=100",
+	"GPUSHIM_PRIORITY=latency",
 	"GPUSHIM_VIEW=device",
 	"GPUSHIM_TENANT=own",
 	"GPUSHIM_TENANT=../own",
@@ -559,6 +583,8 @@ static const char *const attempts[] = {
 	"CUDA_DEVICE_MEMORY_LIMIT_0=999g",
 	"CUDA_DEVICE_MEMORY_LIMIT_99=1g",
 	"CUDA_DEVICE_MEMORY_SHARED_CACHE=/tmp/own.cache",
+	"CUDA_DEVICE_SM_LIMIT=100",
+	"GPU_CORE_UTILIZATION_POLICY=disable",
 	"NVIDIA_GPU_MEMORY_LIMIT=999999",
 };
 

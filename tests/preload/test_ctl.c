@@ -355,6 +355,19 @@ static void changes_that_make_no_sense_are_refused(void)
 		  "priority: 'high' is not latency, normal or batch. Nothing "
 		  "was changed.\n",
 		  1 },
+		{ "t burst_ms=0",
+		  "burst_ms: '0' is not a whole number of milliseconds from 1 to 1000. "
+		  "Nothing was changed.\n",
+		  1 },
+		{ "t burst_ms=1001", "burst_ms: '1001' is not a whole number", 1 },
+		{ "t memory=1GiB enforce=no",
+		  "enforce: 'no' is not true or false. Nothing was changed.\n", 1 },
+		{ "t memory=1GiB enforce=", "enforce: '' is not true or false", 1 },
+		{ "t enforce", "'enforce' is not KEY=VALUE", 2 },
+		{ "t --device " UUID " enforce=false",
+		  "enforce is for all devices of the tenant: set it without --device. "
+		  "Nothing was changed.\n",
+		  1 },
 		{ "t context_memory=5%",
 		  "context_memory: '5%' is not a size, such as 300MiB", 1 },
 		{ "t memory=1GiB compute=x", "compute: 'x' is not REQUEST", 1 },
@@ -366,7 +379,8 @@ static void changes_that_make_no_sense_are_refused(void)
 		  1 },
 		{ "t gpu=1",
 		  "'gpu=1' is not KEY=VALUE with a key out of memory, compute, "
-		  "priority, view and context_memory.\nUsage: gpushim-ctl set ",
+		  "priority, burst_ms, view, context_memory and enforce.\nUsage: "
+		  "gpushim-ctl set ",
 		  2 },
 		{ "t", "A tenant and what to set are needed.\nUsage: gpushim-ctl set ",
 		  2 },
@@ -381,6 +395,153 @@ static void changes_that_make_no_sense_are_refused(void)
 			CU_FAIL(refusals[i].arguments);
 	}
 	CU_ASSERT(tenant_passes("has_64_mebibytes", "GPUSHIM_TENANT=t", NULL));
+}
+
+/* Looks, as any use of the GPU does, each time it is let go on. */
+TENANT_BODY(lives_under_changing_shares)
+{
+	size_t free_bytes, total_bytes;
+
+	tenant_context();
+	for (int i = 0; i < 4; i++) {
+		check_result(cuMemGetInfo_v2(&free_bytes, &total_bytes), CUDA_SUCCESS);
+		tenant_meet();
+	}
+}
+
+static void has_share(uint64_t request_permille, uint64_t limit_permille)
+{
+	const struct gpushim_snapshot *snapshot = tenant_snapshot(tenant_dir(), "t");
+
+	CU_ASSERT_FATAL(snapshot && snapshot->devices_count == 1);
+	CU_ASSERT_EQUAL(snapshot->devices[0].request_permille, request_permille);
+	CU_ASSERT_EQUAL(snapshot->devices[0].limit_permille, limit_permille);
+}
+
+static void a_changed_share_reaches_programs_that_run(void)
+{
+	pid_t running;
+
+	CU_ASSERT(applies("\"t\": {\"compute\": 30}"));
+	running = tenant_start("lives_under_changing_shares", "GPUSHIM_TENANT=t",
+			       "GPUSHIM_COMPUTE=60", NULL);
+	CU_ASSERT_FATAL(tenant_met(running));
+	has_share(300, 300);
+	CU_ASSERT_EQUAL(ctl("set t compute=10:50 burst_ms=5 priority=batch"), 0);
+	CU_ASSERT(said("t: memory none, compute 10% to 50%, until the next apply\n"));
+	tenant_go(running);
+	CU_ASSERT_FATAL(tenant_met(running));
+	has_share(100, 500);
+	/* The variable is what holds now. */
+	CU_ASSERT_EQUAL(ctl("set t --device " UUID " compute=90"), 0);
+	tenant_go(running);
+	CU_ASSERT_FATAL(tenant_met(running));
+	has_share(600, 600);
+	CU_ASSERT(applies("\"t\": {\"compute\": 12.5}"));
+	tenant_go(running);
+	CU_ASSERT_FATAL(tenant_met(running));
+	has_share(125, 125);
+	tenant_go(running);
+	CU_ASSERT(tenant_ends(running));
+}
+
+static void burst_and_priority_are_kept_until_they_are_set_again(void)
+{
+	const struct gpushim_snapshot *snapshot;
+
+	CU_ASSERT(applies("\"t\": {\"compute\": {\"limit\": 30, \"burst_ms\": 7}}"));
+	CU_ASSERT_EQUAL(ctl("set t priority=latency"), 0);
+	CU_ASSERT_EQUAL(ctl("set t compute=20"), 0);
+	snapshot = tenant_snapshot(tenant_dir(), "t");
+	CU_ASSERT_FATAL(snapshot && snapshot->has_policy);
+	CU_ASSERT_EQUAL(snapshot->policy.others.burst_ms, 7);
+	CU_ASSERT_EQUAL(snapshot->policy.others.priority, GPUSHIM_PRIORITY_LATENCY);
+	CU_ASSERT_EQUAL(ctl("set t burst_ms=1000"), 0);
+	snapshot = tenant_snapshot(tenant_dir(), "t");
+	CU_ASSERT_FATAL(snapshot && snapshot->has_policy);
+	CU_ASSERT_EQUAL(snapshot->policy.others.burst_ms, 1000);
+	CU_ASSERT_EQUAL(snapshot->policy.others.request_permille, 200);
+}
+
+/* Holds 64 MiB of 64, then asks for one more, enforced or not. */
+TENANT_BODY(under_changing_enforcement)
+{
+	CUdeviceptr held, more, last;
+	size_t free_bytes, total_bytes;
+
+	tenant_context();
+	check_result(cuMemAlloc_v2(&held, 64 * MIB), CUDA_SUCCESS);
+	check_result(cuMemAlloc_v2(&more, MIB), CUDA_ERROR_OUT_OF_MEMORY);
+	tenant_meet(); /* not enforced */
+	check_result(cuMemGetInfo_v2(&free_bytes, &total_bytes), CUDA_SUCCESS);
+	check(total_bytes == 16384 * MIB);
+	check(free_bytes > 15360 * MIB && free_bytes <= total_bytes - 64 * MIB);
+	check_result(cuMemAlloc_v2(&more, MIB), CUDA_SUCCESS);
+	tenant_meet(); /* enforced */
+	check_result(cuMemAlloc_v2(&last, 1), CUDA_ERROR_OUT_OF_MEMORY);
+	check_result(cuMemGetInfo_v2(&free_bytes, &total_bytes), CUDA_SUCCESS);
+	check(total_bytes == 64 * MIB && free_bytes == 0);
+	check_result(cuMemFree_v2(more), CUDA_SUCCESS);
+	check_result(cuMemFree_v2(held), CUDA_SUCCESS);
+	check_result(cuMemAlloc_v2(&held, 64 * MIB), CUDA_SUCCESS);
+}
+
+static void what_is_not_enforced_is_counted_all_the_same(void)
+{
+	const struct gpushim_snapshot *snapshot;
+	pid_t running;
+
+	CU_ASSERT(applies("\"t\": {\"memory\": \"64MiB\"}"));
+	running = tenant_start("under_changing_enforcement", "GPUSHIM_TENANT=t", NULL);
+	CU_ASSERT_FATAL(tenant_met(running));
+	CU_ASSERT_EQUAL(ctl("set t enforce=false"), 0);
+	CU_ASSERT(said(
+		"t: memory 64 MiB, compute best effort, not enforced, until the next "
+		"apply\n"));
+	tenant_go(running);
+	CU_ASSERT_FATAL(tenant_met(running));
+	CU_ASSERT_EQUAL(tenant_device_requested(), 65 * MIB);
+	snapshot = tenant_snapshot(tenant_dir(), "t");
+	CU_ASSERT_FATAL(snapshot && snapshot->devices_count == 1);
+	CU_ASSERT_EQUAL(snapshot->devices[0].charged_bytes, 65 * MIB);
+	CU_ASSERT_EQUAL(snapshot->devices[0].limit_bytes, 64 * MIB);
+	CU_ASSERT_EQUAL(snapshot->processes[0].denials, 2);
+	CU_ASSERT_EQUAL(snapshot->processes[0].last_denied_bytes, MIB);
+	CU_ASSERT_EQUAL(ctl("show t"), 0);
+	CU_ASSERT(said("over the quota"));
+	CU_ASSERT_EQUAL(ctl("set t enforce=true"), 0);
+	CU_ASSERT(said("t: memory 64 MiB, compute best effort, until the next apply\n"));
+	tenant_go(running);
+	CU_ASSERT(tenant_ends(running));
+}
+
+TENANT_BODY(takes_65_mebibytes)
+{
+	CUdeviceptr p;
+
+	tenant_context();
+	check_result(cuMemAlloc_v2(&p, 65 * MIB), CUDA_SUCCESS);
+}
+
+static void a_file_says_who_is_not_held_to_its_limits(void)
+{
+	static const char tenants[] =
+		"\"t\": {\"memory\": \"64MiB\", \"enforce\": false},"
+		"\"u\": {\"memory\": \"64MiB\", \"enforce\": true}";
+
+	CU_ASSERT(applies(tenants));
+	CU_ASSERT(said("t: memory 64 MiB, compute best effort, not enforced\n"));
+	CU_ASSERT(said("u: memory 64 MiB, compute best effort\n"));
+	CU_ASSERT(tenant_passes("takes_65_mebibytes", "GPUSHIM_TENANT=t", NULL));
+	CU_ASSERT(tenant_passes("has_64_mebibytes", "GPUSHIM_TENANT=u", NULL));
+	/* A variable does not bring it back, and lowers nothing that could be refused. */
+	CU_ASSERT(tenant_passes("takes_65_mebibytes", "GPUSHIM_TENANT=t",
+				"GPUSHIM_MEMORY=1MiB", NULL));
+	CU_ASSERT_EQUAL(ctl("check %s", limits_file(tenants)), 0);
+	CU_ASSERT(said(
+		"t: not enforced: what is beyond is counted, and neither refused nor "
+		"delayed.\n"));
+	CU_ASSERT_PTR_NULL(strstr(output, "u: not enforced"));
 }
 
 /* ---- show ---- */
@@ -492,8 +653,8 @@ static void a_file_is_checked_against_the_devices_of_the_machine(void)
 		ctl("check %s", limits_file("\"t\": {\"memory\": \"50%\"},\n"
 					    "\"*\": {\"compute\": {\"limit\": 50}}")),
 		0);
-	CU_ASSERT(said("t       " UUID "  8 GiB  best effort  normal    -\n"));
-	CU_ASSERT(said("*       " UUID "   none  up to 50%    normal    -\n"));
+	CU_ASSERT(said("t       " UUID "  8 GiB  best effort  normal    20 ms  -\n"));
+	CU_ASSERT(said("*       " UUID "   none  up to 50%    normal    20 ms  -\n"));
 	CU_ASSERT_EQUAL(ctl("check %s", limits_file("\"t\": {\"memory\": \"17GiB\"}")),
 			1);
 	CU_ASSERT(
@@ -607,6 +768,10 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(a_change_may_be_for_one_device),
 		UNIT_TEST(a_closed_tenant_is_opened_with_a_quota),
 		UNIT_TEST(changes_that_make_no_sense_are_refused),
+		UNIT_TEST(a_changed_share_reaches_programs_that_run),
+		UNIT_TEST(burst_and_priority_are_kept_until_they_are_set_again),
+		UNIT_TEST(what_is_not_enforced_is_counted_all_the_same),
+		UNIT_TEST(a_file_says_who_is_not_held_to_its_limits),
 		UNIT_TEST(what_is_shown_is_what_the_device_says),
 		UNIT_TEST(limits_of_variables_are_shown_as_such),
 		UNIT_TEST(nobody_there_is_no_error),

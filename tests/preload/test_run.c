@@ -173,6 +173,14 @@ static void its_own_failures_are_125_and_say_why(void)
 	CU_ASSERT_EQUAL(RUN("--dir", dir, "--compute", "30:20", "true"), 125);
 	says("30:20");
 	CU_ASSERT_EQUAL(RUN("--dir", dir, "--compute", "0", "true"), 125);
+	CU_ASSERT_EQUAL(RUN("--dir", dir, "--priority", "high", "true"), 125);
+	says("--priority high: this is not 'latency', 'normal' or 'batch'.");
+	CU_ASSERT_EQUAL(RUN("--dir", dir, "--burst-ms", "0", "true"), 125);
+	CU_ASSERT_EQUAL(RUN("--dir", dir, "--burst-ms", "1001", "true"), 125);
+	says("--burst-ms 1001: this is not a whole number of milliseconds");
+	CU_ASSERT_EQUAL(RUN("--dir", dir, "--limits", "f", "-t", "a", "--audit", "true"),
+			125);
+	says("exclude each other");
 	CU_ASSERT_EQUAL(RUN("--dir", dir, "--view", "all", "true"), 125);
 	CU_ASSERT_EQUAL(RUN("--dir", dir, "--tenant", "../x", "--memory", "1GiB", "true"),
 			125);
@@ -355,6 +363,36 @@ static void what_was_asked_for_is_published(void)
 	CU_ASSERT_EQUAL(limits.others.memory_bytes, GPUSHIM_UNLIMITED);
 	CU_ASSERT_EQUAL(limits.others.request_permille, 300);
 	CU_ASSERT_EQUAL(limits.others.limit_permille, 300);
+	CU_ASSERT_EQUAL(limits.flags, 0);
+	CU_ASSERT_EQUAL(RUN("--dir", tenant_dir(), "--tenant", "c", "--priority", "batch",
+			    "--burst-ms", "7", "--audit", "true"),
+			0);
+	CU_ASSERT_EQUAL_FATAL(gsh_published(tenant_dir(), "c", &limits, &why), 0);
+	CU_ASSERT_EQUAL(limits.others.limit_permille, 1000);
+	CU_ASSERT_EQUAL(limits.others.priority, GPUSHIM_PRIORITY_BATCH);
+	CU_ASSERT_EQUAL(limits.others.burst_ms, 7);
+	CU_ASSERT_EQUAL(limits.flags, GPUSHIM_POLICY_AUDIT);
+}
+
+TENANT_BODY(takes_65_of_64)
+{
+	CUdeviceptr p;
+	size_t total = 0;
+	CUdevice device = tenant_context();
+
+	check_result(cuDeviceTotalMem(&total, device), CUDA_SUCCESS);
+	check(total > 64 * MIB);
+	check_result(cuMemAlloc(&p, 65 * MIB), CUDA_SUCCESS);
+}
+
+static void under_audit_a_program_gets_more_than_its_limits(void)
+{
+	CU_ASSERT_EQUAL(RUN("--dir", tenant_dir(), "--memory", "64MiB", "--audit",
+			    "--sim", self, "--body", "takes_65_of_64"),
+			0);
+	CU_ASSERT_NOT_EQUAL(RUN("--dir", tenant_dir(), "--memory", "64MiB", "--sim", self,
+				"--body", "takes_65_of_64"),
+			    0);
 }
 
 static void limits_are_taken_from_a_file(void)
@@ -581,6 +619,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(memory_is_limited_to_a_size_or_a_share),
 		UNIT_TEST(all_that_it_starts_is_one_tenant),
 		UNIT_TEST(what_was_asked_for_is_published),
+		UNIT_TEST(under_audit_a_program_gets_more_than_its_limits),
 		UNIT_TEST(limits_are_taken_from_a_file),
 		UNIT_TEST(a_tenant_can_be_joined),
 		UNIT_TEST(limits_that_others_published_are_not_changed),

@@ -14,6 +14,8 @@
 #include "common_tenant.h"
 #include "cunit_main.h"
 
+#include "../../tools/common/publish.h"
+
 static const uint64_t MIB = UINT64_C(1) << 20;
 
 /* Takes all that EXPECT says there is, byte for byte. */
@@ -585,6 +587,260 @@ static void an_unwritable_page_can_be_lowered_by_variables(void)
 			     32 * MIB);
 }
 
+/* ---- shares of GPU time ---- */
+
+TENANT_BODY(has_an_account)
+{
+	tenant_context();
+	tenant_meet();
+}
+
+/* What the ledger shows of a body that has an account and was started for this. */
+static void shows_share(pid_t pid, const char *tenant, uint64_t request_permille,
+			uint64_t limit_permille, uint64_t ignored)
+{
+	const struct gpushim_snapshot *snapshot;
+
+	if (tenant_met(pid)) {
+		snapshot = tenant_snapshot(tenant_dir(), tenant);
+		CU_ASSERT_FATAL(snapshot && snapshot->devices_count == 1);
+		CU_ASSERT_EQUAL(snapshot->devices[0].request_permille, request_permille);
+		CU_ASSERT_EQUAL(snapshot->devices[0].limit_permille, limit_permille);
+		CU_ASSERT_EQUAL(ignored_variables(tenant), ignored);
+		tenant_go(pid);
+	}
+	CU_ASSERT(tenant_ends(pid));
+}
+
+/* SHARE(tenant, request, limit, ignored, variable...): in a directory as it is. */
+#define SHARE(tenant, request_permille, limit_permille, ignored, ...)                  \
+	do {                                                                           \
+		tenant_dir();                                                          \
+		shows_share(tenant_start("has_an_account", __VA_ARGS__, NULL), tenant, \
+			    request_permille, limit_permille, ignored);                \
+	} while (0)
+
+static void a_share_in_a_variable_is_request_and_limit(void)
+{
+	SHARE("default", 200, 200, 0, "GPUSHIM_COMPUTE=20");
+	SHARE("default", 200, 1000, 0, "GPUSHIM_COMPUTE=20:100");
+	SHARE("default", 125, 125, 0, "GPUSHIM_COMPUTE=12.5");
+	SHARE("default", 1, 999, 0, "GPUSHIM_COMPUTE=0.1:99.9");
+	SHARE("default", 0, 400, 0, "GPUSHIM_COMPUTE=0:40");
+	SHARE("default", 0, 1000, 0, "GPUSHIM_MEMORY=64MiB");
+	SHARE("default", 300, 300, 0, "GPUSHIM_COMPUTE=30", "GPUSHIM_PRIORITY=latency");
+}
+
+static void shares_of_hami_are_limits(void)
+{
+	SHARE("default", 0, 300, 0, "CUDA_DEVICE_SM_LIMIT=30");
+	SHARE("default", 0, 250, 0, "CUDA_DEVICE_SM_LIMIT_0=25",
+	      "CUDA_DEVICE_SM_LIMIT_1=50");
+	/* Of two the smaller, as of everything. */
+	SHARE("default", 0, 250, 0, "CUDA_DEVICE_SM_LIMIT_0=25",
+	      "CUDA_DEVICE_SM_LIMIT=40");
+	SHARE("default", 0, 400, 0, "CUDA_DEVICE_SM_LIMIT=40",
+	      "CUDA_DEVICE_SM_LIMIT_0=90");
+	SHARE("default", 300, 300, 0, "GPUSHIM_COMPUTE=50", "CUDA_DEVICE_SM_LIMIT=30");
+	SHARE("default", 200, 200, 0, "GPUSHIM_COMPUTE=20", "CUDA_DEVICE_SM_LIMIT=30");
+	/* There no limit is written as 0 or 100: it is accounted for, and has no cap. */
+	SHARE("default", 0, 1000, 0, "CUDA_DEVICE_SM_LIMIT=0");
+	SHARE("default", 0, 1000, 0, "CUDA_DEVICE_SM_LIMIT=100",
+	      "CUDA_DEVICE_SM_LIMIT_0=0");
+	SHARE("default", 0, 10, 0, "CUDA_DEVICE_SM_LIMIT=1");
+	SHARE("default", 0, 990, 0, "CUDA_DEVICE_SM_LIMIT_0=99");
+}
+
+static void the_core_policy_of_hami_is_about_its_own_shares(void)
+{
+	SHARE("default", 0, 1000, 0, "CUDA_DEVICE_SM_LIMIT=30",
+	      "GPU_CORE_UTILIZATION_POLICY=disable");
+	SHARE("default", 0, 1000, 0, "GPU_CORE_UTILIZATION_POLICY=DISABLE",
+	      "CUDA_DEVICE_SM_LIMIT_0=30");
+	SHARE("default", 0, 300, 0, "CUDA_DEVICE_SM_LIMIT=30",
+	      "GPU_CORE_UTILIZATION_POLICY=force");
+	SHARE("default", 0, 300, 0, "CUDA_DEVICE_SM_LIMIT=30",
+	      "GPU_CORE_UTILIZATION_POLICY=default");
+	SHARE("default", 500, 500, 0, "CUDA_DEVICE_SM_LIMIT=30", "GPUSHIM_COMPUTE=50",
+	      "GPU_CORE_UTILIZATION_POLICY=disable");
+	/* Without them it is somebody else's word. */
+	SHARE("default", 500, 500, 0, "GPUSHIM_COMPUTE=50",
+	      "GPU_CORE_UTILIZATION_POLICY=whatever");
+}
+
+static void a_share_of_a_device_goes_by_its_index(void)
+{
+	SHARE("default", 0, 400, 0, "CUDA_DEVICE_SM_LIMIT_0=30",
+	      "CUDA_DEVICE_SM_LIMIT_1=40", "CUDA_VISIBLE_DEVICES=1");
+	tenant_forget();
+	SHARE("default", 0, 300, 0, "CUDA_DEVICE_SM_LIMIT_0=40",
+	      "CUDA_DEVICE_SM_LIMIT_1=30", "CUDA_VISIBLE_DEVICES=GPU-53696d00");
+}
+
+/* Limits with this row, of a tenant of this name. */
+static void publish_share(const char *tenant, uint32_t request_permille,
+			  uint32_t limit_permille, uint32_t priority)
+{
+	struct gpushim_policy_limits limits = {
+		.source = "a test",
+		.others = { .memory_bytes = GPUSHIM_UNLIMITED,
+			    .request_permille = request_permille,
+			    .limit_permille = limit_permille,
+			    .priority = priority },
+	};
+	struct gsh_reason why;
+
+	snprintf(limits.tenant, sizeof(limits.tenant), "%s", tenant);
+	CU_ASSERT_EQUAL(gsh_publish(tenant_dir(), &limits, &why), 0);
+}
+
+static void a_share_of_a_page_is_lowered_and_never_raised(void)
+{
+	publish_share("default", 300, 300, GPUSHIM_PRIORITY_NORMAL);
+	SHARE("default", 300, 300, 0, "GPUSHIM_WAIT_MS=0");
+	SHARE("default", 200, 200, 0, "GPUSHIM_COMPUTE=20");
+	SHARE("default", 300, 300, 0, "GPUSHIM_COMPUTE=30");
+	SHARE("default", 300, 300, 1, "GPUSHIM_COMPUTE=50");
+	SHARE("default", 200, 300, 1, "GPUSHIM_COMPUTE=20:100");
+	SHARE("default", 200, 200, 0, "CUDA_DEVICE_SM_LIMIT=20");
+	SHARE("default", 300, 300, 2, "CUDA_DEVICE_SM_LIMIT=50",
+	      "CUDA_DEVICE_SM_LIMIT_0=60");
+	SHARE("default", 300, 300, 0, "CUDA_DEVICE_SM_LIMIT=100");
+	SHARE("default", 300, 300, 1, "CUDA_DEVICE_SM_LIMIT=50",
+	      "CUDA_DEVICE_SM_LIMIT_1=10");
+	/* Best effort gets a cap by a variable, and no promise. */
+	publish_share("default", 0, 1000, GPUSHIM_PRIORITY_NORMAL);
+	SHARE("default", 0, 300, 0, "GPUSHIM_COMPUTE=30");
+	SHARE("default", 0, 1000, 1, "GPUSHIM_COMPUTE=20:100");
+}
+
+static void a_priority_of_a_page_is_lowered_and_never_raised(void)
+{
+	static const struct {
+		uint32_t page;
+		const char *variable;
+		uint64_t ignored;
+	} cases[] = {
+		{ GPUSHIM_PRIORITY_NORMAL, "GPUSHIM_PRIORITY=latency", 1 },
+		{ GPUSHIM_PRIORITY_NORMAL, "GPUSHIM_PRIORITY=normal", 0 },
+		{ GPUSHIM_PRIORITY_NORMAL, "GPUSHIM_PRIORITY=batch", 0 },
+		{ GPUSHIM_PRIORITY_LATENCY, "GPUSHIM_PRIORITY=latency", 0 },
+		{ GPUSHIM_PRIORITY_LATENCY, "GPUSHIM_PRIORITY=normal", 0 },
+		{ GPUSHIM_PRIORITY_LATENCY, "GPUSHIM_PRIORITY=batch", 0 },
+		{ GPUSHIM_PRIORITY_BATCH, "GPUSHIM_PRIORITY=latency", 1 },
+		{ GPUSHIM_PRIORITY_BATCH, "GPUSHIM_PRIORITY=normal", 1 },
+		{ GPUSHIM_PRIORITY_BATCH, "GPUSHIM_PRIORITY=batch", 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		publish_share("default", 300, 300, cases[i].page);
+		SHARE("default", 300, 300, cases[i].ignored, cases[i].variable);
+	}
+}
+
+static const char two_shares[] = "{ \"version\": 1, \"tenants\": {\n"
+				 "  \"train\": { \"compute\": 30 },\n"
+				 "  \"rest\": { } } }\n";
+
+static void a_share_of_limits_json_is_lowered_and_never_raised(void)
+{
+	const char *file = limits_json(two_shares);
+
+	SHARE("train", 300, 300, 0, file, "GPUSHIM_TENANT=train");
+	SHARE("train", 200, 250, 0, file, "GPUSHIM_TENANT=train",
+	      "GPUSHIM_COMPUTE=20:25");
+	SHARE("train", 300, 300, 1, file, "GPUSHIM_TENANT=train", "GPUSHIM_COMPUTE=80");
+	SHARE("train", 300, 300, 1, file, "GPUSHIM_TENANT=train",
+	      "CUDA_DEVICE_SM_LIMIT_0=80");
+	SHARE("train", 300, 300, 1, file, "GPUSHIM_TENANT=train",
+	      "GPUSHIM_PRIORITY=latency");
+	SHARE("rest", 0, 1000, 0, file, "GPUSHIM_TENANT=rest");
+	SHARE("rest", 0, 400, 0, file, "GPUSHIM_TENANT=rest", "CUDA_DEVICE_SM_LIMIT=40");
+}
+
+/* A pod of HAMi's that has a share and no quota. */
+static void a_share_of_hami_makes_a_tenant(void)
+{
+	const struct gpushim_snapshot *snapshot;
+	char variable[600], ledger[620];
+	pid_t pid;
+
+	snprintf(variable, sizeof(variable),
+		 "CUDA_DEVICE_MEMORY_SHARED_CACHE=%s/pod.cache", tenant_dir());
+	snprintf(ledger, sizeof(ledger), "%s/pod.cache.gpushim", tenant_dir());
+	pid = tenant_start("has_an_account", "GPUSHIM_DIR", variable,
+			   "CUDA_DEVICE_SM_LIMIT=30", NULL);
+	if (tenant_met(pid)) {
+		snapshot = tenant_snapshot_of(ledger);
+		CU_ASSERT(snapshot && snapshot->devices[0].limit_permille == 300);
+		tenant_go(pid);
+	}
+	CU_ASSERT(tenant_ends(pid));
+}
+
+TENANT_BODY(has_a_share_in_a_container)
+{
+	const struct gpushim_snapshot *snapshot;
+
+	tenant_become_container("train", 64 << 20);
+	tenant_context();
+	snapshot = tenant_snapshot("/run/gpushim", NULL);
+	check(snapshot && snapshot->devices[0].limit_permille == 300);
+	check(snapshot && snapshot->devices[0].limit_bytes == 64 << 20);
+	check(snapshot && snapshot->processes[0].ignored_variables == 0);
+}
+
+static void a_variable_lowers_the_share_of_an_unwritable_page(void)
+{
+	if (!can_mount())
+		return;
+	CU_ASSERT(tenant_passes("has_a_share_in_a_container", "GPUSHIM_DIR",
+				"GPUSHIM_COMPUTE=30", NULL));
+}
+
+/* ---- limits that are not enforced ---- */
+
+TENANT_BODY(gets_what_the_device_has)
+{
+	size_t left = 0, total = 0;
+	CUdeviceptr memory;
+
+	tenant_context();
+	check_result(cuMemGetInfo(&left, &total), CUDA_SUCCESS);
+	check(total == UINT64_C(2) << 30);
+	check(left > 1024 * MIB);
+	check_result(cuMemAlloc(&memory, 65 * MIB), CUDA_SUCCESS);
+	/* What the device refuses is refused. */
+	check_result(cuMemAlloc(&memory, UINT64_C(2) << 30), CUDA_ERROR_OUT_OF_MEMORY);
+	check_result(cuMemAlloc(&memory, SIZE_MAX), CUDA_ERROR_OUT_OF_MEMORY);
+	tenant_meet();
+}
+
+static void limits_json_may_be_audited_only(void)
+{
+	static const char text[] = "{ \"version\": 1, \"tenants\": {\n"
+				   "  \"train\": { \"memory\": \"64MiB\", \"enforce\": "
+				   "false } } }\n";
+	const struct gpushim_snapshot *snapshot;
+	pid_t pid;
+
+	tenant_dir();
+	pid = tenant_start("gets_what_the_device_has", limits_json(text),
+			   "GPUSHIM_TENANT=train", "GPUSHIM_MEMORY=48MiB", NULL);
+	if (tenant_met(pid)) {
+		CU_ASSERT_EQUAL(tenant_device_requested(), 65 * MIB);
+		snapshot = tenant_snapshot(tenant_dir(), "train");
+		CU_ASSERT_FATAL(snapshot && snapshot->processes_count == 1);
+		CU_ASSERT_EQUAL(snapshot->devices[0].charged_bytes, 65 * MIB);
+		CU_ASSERT_EQUAL(snapshot->devices[0].limit_bytes, 48 * MIB);
+		/* What was more than the quota; what is more than any device is not asked. */
+		CU_ASSERT_EQUAL(snapshot->processes[0].denials, 2);
+		CU_ASSERT_EQUAL(snapshot->processes[0].last_denied_bytes, 2048 * MIB);
+		tenant_go(pid);
+	}
+	CU_ASSERT(tenant_ends(pid));
+}
+
 /* ---- nothing ---- */
 
 TENANT_BODY(is_left_alone)
@@ -676,6 +932,16 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(who_cannot_write_run_has_a_directory_of_his_own),
 		UNIT_TEST(an_unwritable_page_beats_directory_tenant_and_file),
 		UNIT_TEST(an_unwritable_page_can_be_lowered_by_variables),
+		UNIT_TEST(a_share_in_a_variable_is_request_and_limit),
+		UNIT_TEST(shares_of_hami_are_limits),
+		UNIT_TEST(the_core_policy_of_hami_is_about_its_own_shares),
+		UNIT_TEST(a_share_of_a_device_goes_by_its_index),
+		UNIT_TEST(a_share_of_a_page_is_lowered_and_never_raised),
+		UNIT_TEST(a_priority_of_a_page_is_lowered_and_never_raised),
+		UNIT_TEST(a_share_of_limits_json_is_lowered_and_never_raised),
+		UNIT_TEST(a_share_of_hami_makes_a_tenant),
+		UNIT_TEST(a_variable_lowers_the_share_of_an_unwritable_page),
+		UNIT_TEST(limits_json_may_be_audited_only),
 		UNIT_TEST(who_configures_nothing_is_left_alone),
 		UNIT_TEST(who_is_no_tenant_on_a_node_is_left_alone),
 	},
