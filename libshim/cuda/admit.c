@@ -314,10 +314,9 @@ static void show_terms(struct gpushim_ledger_bucket *bucket,
 
 	if (gsh_unlikely(gsh_load_relaxed(&bucket->enforced) != enforced))
 		gsh_store_relaxed(&bucket->enforced, enforced);
-	if (gsh_unlikely(gsh_load_relaxed(&bucket->limit_permille) !=
-			 time->terms.rate_permille))
-		gsh_store_relaxed(&bucket->limit_permille,
-				  (uint64_t)time->terms.rate_permille);
+	/* Of others the bucket keeps note. */
+	if (!time->capped && gsh_load_relaxed(&bucket->limit_permille) != 1000)
+		gsh_store_relaxed(&bucket->limit_permille, (uint64_t)1000);
 }
 
 /*
@@ -349,7 +348,8 @@ static CUresult pay(const struct gsh_admission *admission, uint64_t cost_ns, boo
 		now_ns = gsh_clock_now_ns();
 		*paid = true;
 		if (!time.enforced) {
-			gsh_bucket_settle(bucket, &time.terms, -(int64_t)cost_ns);
+			*paid = gsh_bucket_take(bucket, &time.terms, now_ns, cost_ns,
+						&wait_ns);
 			break;
 		}
 		if (is_crowded(row, unknown) &&
@@ -532,40 +532,72 @@ static void begin_bracket(const struct gsh_launch *launch,
 	pass->stream = (void *)(uintptr_t)launch->stream;
 }
 
+/* It is paid for, and only to be measured. */
+static bool is_only_due(const struct gsh_lane *lane,
+			const struct gsh_admission *admission, uint64_t cost_ns)
+{
+	return lane->left_ns >= cost_ns && lane->row == admission->row &&
+	       admission->cost_class != GPUSHIM_COST_UNKNOWN && !lane->dense;
+}
+
+static void change_row(struct gsh_lane *lane, const struct gsh_admission *admission)
+{
+	struct gsh_meter *meter = admission->meter;
+
+	gsh_lock(&meter->lock);
+	gsh_meter_gather(meter, lane);
+	gsh_unlock(&meter->lock);
+	gsh_store_relaxed(&lane->row, admission->row);
+}
+
+/* Draws credit for this launch and some more. *measure: it is to be sampled itself. */
+static CUresult draw(const struct gsh_admission *admission, uint64_t cost_ns, bool *measure)
+{
+	struct gsh_lane *lane = admission->lane;
+	uint64_t extra_ns = extra_of(lane, cost_ns, admission->cost_class,
+				     window_of(&admission->meter->rows[admission->row]));
+	CUresult res;
+
+	if (lane->row != admission->row || lane->scale_permille != admission->scale_permille)
+		give_back(lane);
+	if (lane->row != admission->row)
+		change_row(lane, admission);
+	res = pay(admission, scaled(cost_ns + extra_ns, admission->scale_permille),
+		  &lane->paid);
+	if (res != CUDA_SUCCESS)
+		return res;
+	lane->scale_permille = admission->scale_permille;
+	lane->drawn_ns += cost_ns + extra_ns;
+	lane->left_ns += extra_ns;
+	*measure = extra_ns < cost_ns;
+	if (!*measure)
+		/* Not the first: it may have waited for the device, as it did for credit. */
+		lane->until = 1 + next_random(lane) % (uint32_t)(extra_ns / cost_ns);
+	return CUDA_SUCCESS;
+}
+
 int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admission,
 	      struct gsh_pass *pass)
 {
 	struct gsh_lane *lane = admission->lane;
-	uint64_t extra_ns;
+	bool measure = true;
 	int saved = errno;
-	CUresult res;
-	bool paid;
+	CUresult res = CUDA_SUCCESS;
 
-	/* What its own stream has completed meanwhile may be news about this signature. */
+	/* What its own context has completed meanwhile may be news about this signature. */
 	if (admission->stream->context == admission->current)
 		gsh_meter_collect(admission->meter, admission->current);
 	pass->cost_ns = gsh_cost_predict(&admission->signature->cost);
-	extra_ns = extra_of(lane, pass->cost_ns, admission->cost_class,
-			    window_of(&admission->meter->rows[admission->row]));
-	if (lane->row != admission->row) {
-		give_back(lane);
-		gsh_lock(&admission->meter->lock);
-		gsh_meter_gather(admission->meter, lane);
-		gsh_unlock(&admission->meter->lock);
-		lane->row = admission->row;
-	} else if (lane->scale_permille != admission->scale_permille) {
-		give_back(lane);
-	}
-	res = pay(admission,
-		  scaled(pass->cost_ns + extra_ns, admission->scale_permille), &paid);
+	if (is_only_due(lane, admission, pass->cost_ns))
+		lane->left_ns -= pass->cost_ns;
+	else
+		res = draw(admission, pass->cost_ns, &measure);
 	if (res == CUDA_SUCCESS) {
-		lane->scale_permille = admission->scale_permille;
-		lane->drawn_ns += pass->cost_ns + extra_ns;
-		lane->left_ns += extra_ns;
-		lane->until = extra_ns ? GSH_METER_LAUNCHES / 2 +
-						 next_random(lane) % GSH_METER_LAUNCHES
-				       : 0;
-		begin_bracket(launch, admission, pass, paid);
+		if (measure) {
+			begin_bracket(launch, admission, pass, lane->paid);
+			lane->until = GSH_METER_LAUNCHES / 2 +
+				      next_random(lane) % GSH_METER_LAUNCHES;
+		}
 		if (!pass->sampled)
 			gsh_add_relaxed(&admission->stream->batch_ns, pass->cost_ns);
 		gsh_watch_wake(admission->meter);

@@ -24,6 +24,9 @@
 #define BASE_MAX_NS UINT64_C(1000000000)
 /* A bracket that has not completed by then, beyond 16 times its cost, never will. */
 #define NEVER_NS UINT64_C(60000000000)
+/* Dear samples of a steady signature in a row that may have waited for their turn. */
+enum { DOUBTFUL_MAX = 8 };
+
 /* Unmeasured launches that took twice as predicted and this much more are looked into. */
 #define SUSPECT_NS UINT64_C(1000000)
 
@@ -98,13 +101,13 @@ static void enter_flight(struct gsh_meter_row *row, int number,
 	gsh_store_relaxed(&use_of(number)->in_flight_ns, ns);
 }
 
-/* Proven a little more, or nothing any more. */
+/* Proven a little more; or nothing, when a prediction was far too low. */
 static void adjust_window(struct gsh_meter_row *row, uint64_t predicted_ns,
 			  uint64_t used_ns)
 {
 	uint64_t ns = gsh_load_relaxed(&row->window_ns);
 
-	if (row->in_flight_ns == 0 || used_ns > 4 * predicted_ns)
+	if (used_ns > 4 * predicted_ns + GSH_METER_WINDOW_MIN_NS)
 		ns = GSH_METER_WINDOW_MIN_NS;
 	else
 		ns += used_ns;
@@ -150,6 +153,8 @@ static void release(struct gsh_meter *meter, struct gsh_meter_context *context,
 }
 
 #define OFFSET_EPOCH_NS UINT64_C(4000000000)
+/* An event reached that soon after its recording found nothing before it in its stream. */
+#define IDLE_NS 30000
 
 /*
  * An event that finds the device idle is reached at once, before the launch that follows has
@@ -159,7 +164,8 @@ static void release(struct gsh_meter *meter, struct gsh_meter_context *context,
  * than passed between the two calls.
  */
 static uint64_t reached_ns(struct gsh_meter_context *context,
-			   const struct gsh_bracket *bracket, uint64_t begin_ns)
+			   const struct gsh_bracket *bracket, uint64_t begin_ns,
+			   bool *idle)
 {
 	int64_t offset_ns = (int64_t)(begin_ns - bracket->recorded_ns), least_ns;
 
@@ -175,12 +181,16 @@ static uint64_t reached_ns(struct gsh_meter_context *context,
 	}
 	least_ns = context->offset_ns < context->last_offset_ns ? context->offset_ns
 								: context->last_offset_ns;
+	*idle = offset_ns - least_ns < IDLE_NS;
 	return bracket->launching_ns + (uint64_t)least_ns;
 }
 
-/* When the bracket began and how long it took, on the context's clock. */
+/*
+ * When the bracket began and how long it took, on the context's clock. *idle: its stream had
+ * nothing to do before.
+ */
 static bool times_of(struct gsh_meter_context *context, struct gsh_bracket *bracket,
-		     uint64_t *begin_ns, uint64_t *seen_ns)
+		     uint64_t *begin_ns, uint64_t *seen_ns, bool *idle)
 {
 	int64_t since_base_ns = 0, took_ns;
 	uint64_t at_ns;
@@ -199,7 +209,7 @@ static bool times_of(struct gsh_meter_context *context, struct gsh_bracket *brac
 		context->base_ns = *begin_ns;
 		bracket->begin = NULL;
 	}
-	at_ns = reached_ns(context, bracket, *begin_ns);
+	at_ns = reached_ns(context, bracket, *begin_ns, idle);
 	if (at_ns > *begin_ns && at_ns < *begin_ns + *seen_ns) {
 		*seen_ns -= at_ns - *begin_ns;
 		*begin_ns = at_ns;
@@ -239,6 +249,25 @@ static void settle(struct gsh_meter_row *row, int number,
 	}
 }
 
+/*
+ * A launch on an idle stream may have waited for the context's turn on the device: of a steady
+ * signature it is not believed to cost more unless that is seen again and again.
+ */
+static bool says_nothing(struct gsh_signature *signature,
+			 const struct gsh_account_piece *piece)
+{
+	bool dear = piece->end_ns - piece->begin_ns > piece->low_ns + piece->low_ns / 2;
+
+	if (!piece->steady || !piece->idle || !dear) {
+		signature->doubtful = 0;
+		return false;
+	}
+	if (++signature->doubtful < DOUBTFUL_MAX)
+		return true;
+	signature->doubtful = 0;
+	return false;
+}
+
 static bool complete(struct gsh_meter *meter, struct gsh_meter_context *context,
 		     struct gsh_stream *stream, uint64_t now_ns)
 {
@@ -251,13 +280,14 @@ static bool complete(struct gsh_meter *meter, struct gsh_meter_context *context,
 	bool same = bracket->epoch == signature->epoch;
 	uint64_t seen_ns, used_ns;
 
-	if (!times_of(context, bracket, &piece.begin_ns, &seen_ns))
+	if (!times_of(context, bracket, &piece.begin_ns, &seen_ns, &piece.idle))
 		return false;
 	piece.end_ns = piece.begin_ns + seen_ns;
 	if (same) {
 		piece.steady = signature->cost.cost_class == GPUSHIM_COST_LEARNED;
 		piece.low_ns = signature->cost.low_ns;
-		gsh_cost_observe(&signature->cost, seen_ns);
+		if (!says_nothing(signature, &piece))
+			gsh_cost_observe(&signature->cost, seen_ns);
 	}
 	suspect(meter, bracket, &piece);
 	used_ns = gsh_account_charge(&context->account, &piece);

@@ -42,8 +42,8 @@ enum {
 #define GSH_METER_LAUNCHES 64u
 
 /*
- * Predicted work of a process in flight. Little when the device was idle, as nothing is
- * proven then; as much as bridges the slices of others once predictions have come true.
+ * Predicted work of a process in flight. Little at first and after a prediction was far too
+ * low; as much as fills slices and bridges those of others once predictions come true.
  */
 #define GSH_METER_WINDOW_MIN_NS UINT64_C(1000000)
 #define GSH_METER_WINDOW_MAX_NS UINT64_C(16000000)
@@ -58,6 +58,7 @@ struct gsh_signature {
 	uint64_t used_at;    /* of meter->uses: for replacing the least recently used */
 	uint64_t launches;   /* atomic; a lane's last few are missing */
 	uint64_t shown_launches;
+	uint32_t doubtful; /* see meter.c */
 	struct gsh_cost cost;
 	char name[56];
 };
@@ -118,7 +119,7 @@ struct gsh_lane_signature {
 /* Only its thread writes it, but for what is marked. */
 struct gsh_lane {
 	uint64_t left_ns; /* credit drawn, as predicted time */
-	uint32_t until;	  /* launches until one is sampled whatever the credit */
+	uint32_t until;	  /* launches until one is sampled */
 	uint32_t row;
 	uint64_t stream_handle; /* 0: look again */
 	struct gsh_stream *stream;
@@ -137,6 +138,7 @@ struct gsh_lane {
 	uint32_t tid;	   /* atomic; 0: free */
 	uint32_t random;
 	uint16_t index;
+	bool paid; /* left_ns was taken from the bucket */
 	uint64_t shown[3]; /* classes as last added to the ledger, by who publishes */
 	struct gsh_lane_signature signatures[GSH_LANE_CACHE];
 };

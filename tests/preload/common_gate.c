@@ -115,7 +115,7 @@ static bool goes_on(CUresult result)
 
 static void kernels(uint64_t ns)
 {
-	while (goes_on(gate_work(ns, gate.stream)))
+	while (goes_on(gate_work_as(ns, GATE_LOAD_SHARED, gate.stream)))
 		;
 }
 

@@ -52,6 +52,8 @@ void gate_owe(uint64_t ns);
 /* The process dies of a signal if it has not ended by then: its test fails. */
 void gate_deadline(unsigned seconds);
 
+/* Of the kernels of gate_load(), which so are no kernel that was launched before. */
+#define GATE_LOAD_SHARED 2048u
 /* Keeps the device busy as $LOAD says, for ever. Opens it if gate_open() was not called. */
 void gate_load(void);
 

@@ -52,6 +52,9 @@ bool launches_counted(uint64_t more);
 /* The same of the device of an ordinal. */
 bool launches_counted_on(unsigned device, uint64_t more);
 
+/* Launches of this process that were measured, as far as the ledger says by now. */
+uint64_t launches_measured(void);
+
 /* ---- one call after the other ---- */
 
 /* Another word than ever before, of equal bytes, in all of `from`; and 0 in `to`. With copies

@@ -273,6 +273,8 @@ TENANT_BODY(captures_that_come_and_go)
 	CUgraph graph;
 	CUstream s;
 
+	/* The helper thread's calls are logged as well: no line is to fall on another. */
+	check(fcntl(STDERR_FILENO, F_SETFL, O_APPEND) == 0);
 	shown = dup(STDERR_FILENO);
 	hidden = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	launches_prepare();

@@ -103,41 +103,40 @@ static void contexts_are_destroyed_with_work_in_flight(void)
 	survives("destroys_contexts");
 }
 
-static int stop;
-
-/* Until its context is gone: then anything but success is right. */
-static void *launches_until_refused(void *argument)
+/* The driver takes its time over this call, and what it is given is gone before it begins:
+ * refused, or, if the handles have come again, launched in the new context. */
+static void *launches_slowly(void *argument)
 {
-	CUstream stream = argument;
+	uint64_t ns = 100 * GATE_US;
+	CUdeviceptr sink = 0;
+	void *parameters[] = { &ns, &sink };
 
 	if (cuCtxSetCurrent(gate.context) == CUDA_SUCCESS)
-		while (!__atomic_load_n(&stop, __ATOMIC_RELAXED) &&
-		       gate_work(100 * GATE_US, stream) == CUDA_SUCCESS)
-			;
+		cuLaunchCooperativeKernel(gate.work, 132, 1, 1, 1024, 1, 1, 0, argument,
+					  parameters);
 	return NULL;
 }
 
 TENANT_BODY(resets_beside_launches)
 {
 	pthread_t others[3];
-	CUcontext context;
 
 	gate_deadline(20);
 	tenant_context();
-	for (int i = 0; i < 30; i++) {
+	for (int i = 0; i < 8; i++) {
 		gate_load_code();
 		for (int j = 0; j < 3; j++)
-			check(pthread_create(&others[j], NULL, launches_until_refused,
+			check(pthread_create(&others[j], NULL, launches_slowly,
 					     gate.stream) == 0);
-		launch_some(gate.stream);
+		/* Well before they are done. */
+		usleep(30000);
 		check_result(cuDevicePrimaryCtxReset(0), CUDA_SUCCESS);
-		/* The handle that they have is stale, as its stream is. */
-		__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+		check_result(cuDevicePrimaryCtxRetain(&gate.context, 0), CUDA_SUCCESS);
+		check_result(cuCtxSetCurrent(gate.context), CUDA_SUCCESS);
+		if (i % 2)
+			gate_load_code();
 		for (int j = 0; j < 3; j++)
 			pthread_join(others[j], NULL);
-		__atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
-		check_result(cuDevicePrimaryCtxRetain(&context, 0), CUDA_SUCCESS);
-		check_result(cuCtxSetCurrent(context), CUDA_SUCCESS);
 	}
 	gate_load_code();
 	go_on();
@@ -145,7 +144,46 @@ TENANT_BODY(resets_beside_launches)
 
 static void a_primary_context_is_reset_while_other_threads_launch(void)
 {
-	survives("resets_beside_launches");
+	tenant_dir();
+	holds_from_here(tenant_start("resets_beside_launches", LIMIT, "LOAD=500",
+				     "SIMGPU_FAULTS=slow:cuLaunchCooperativeKernel=150ms",
+				     NULL));
+}
+
+/* Held at the gate, and gone when it is their turn. */
+static void *launches_late(void *argument)
+{
+	if (cuCtxSetCurrent(gate.context) == CUDA_SUCCESS)
+		gate_work(100 * GATE_US, argument);
+	return NULL;
+}
+
+TENANT_BODY(resets_beside_waiting_launches)
+{
+	pthread_t others[3];
+
+	gate_deadline(20);
+	tenant_context();
+	for (int i = 0; i < 4; i++) {
+		gate_load_code();
+		gate_owe(60 * GATE_MS);
+		for (int j = 0; j < 3; j++)
+			check(pthread_create(&others[j], NULL, launches_late,
+					     gate.stream) == 0);
+		usleep(30000);
+		check_result(cuDevicePrimaryCtxReset(0), CUDA_SUCCESS);
+		check_result(cuDevicePrimaryCtxRetain(&gate.context, 0), CUDA_SUCCESS);
+		check_result(cuCtxSetCurrent(gate.context), CUDA_SUCCESS);
+		for (int j = 0; j < 3; j++)
+			pthread_join(others[j], NULL);
+	}
+	gate_load_code();
+	go_on();
+}
+
+static void a_primary_context_is_reset_while_launches_wait(void)
+{
+	survives("resets_beside_waiting_launches");
 }
 
 /* ---- streams, events, code ---- */
@@ -205,7 +243,8 @@ TENANT_BODY(unloads_code)
 	}
 	/* Learned as short, then long under what may be the same handle. */
 	for (int i = 0; i < 200; i++)
-		check_result(gate_work(20 * GATE_US, gate.stream), CUDA_SUCCESS);
+		check_result(gate_work_as(20 * GATE_US, GATE_LOAD_SHARED, gate.stream),
+			     CUDA_SUCCESS);
 	check_result(cuModuleUnload(gate.module), CUDA_SUCCESS);
 	check_result(cuModuleLoadData(&gate.module, ex_kernels_ptx), CUDA_SUCCESS);
 	check_result(cuModuleGetFunction(&gate.work, gate.module, "gpushim_work"),
@@ -397,6 +436,7 @@ const struct unit_suite unit_suite = {
 	.tests = { UNIT_TEST(a_primary_context_is_reset_with_work_in_flight),
 		   UNIT_TEST(contexts_are_destroyed_with_work_in_flight),
 		   UNIT_TEST(a_primary_context_is_reset_while_other_threads_launch),
+		   UNIT_TEST(a_primary_context_is_reset_while_launches_wait),
 		   UNIT_TEST(streams_are_destroyed_with_work_in_flight),
 		   UNIT_TEST(events_are_destroyed_with_work_in_flight),
 		   UNIT_TEST(code_is_unloaded_and_other_code_comes),

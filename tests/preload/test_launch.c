@@ -9,11 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define QUOTA "GPUSHIM_MEMORY=256MiB"
 
 /* ---- kernels ---- */
 
+/* More blocks side by side than a grid may have above each other. */
 static void old_ways(void)
 {
 	uint64_t words = LAUNCHES_WORDS;
@@ -28,11 +30,11 @@ static void old_ways(void)
 	launches_end("cuLaunch", cuLaunch(fill), 1);
 	launches_begin();
 	check_result(cuParamSeti(fill, 8, launches.word), CUDA_SUCCESS);
-	launches_end("cuLaunchGrid", cuLaunchGrid(fill, 4, 1), 1);
+	launches_end("cuLaunchGrid", cuLaunchGrid(fill, 70000, 1), 1);
 	launches_begin();
 	check_result(cuParamSeti(fill, 8, launches.word), CUDA_SUCCESS);
-	launches_end("cuLaunchGridAsync", cuLaunchGridAsync(fill, 4, 1, launches.stream),
-		     1);
+	launches_end("cuLaunchGridAsync",
+		     cuLaunchGridAsync(fill, 70000, 1, launches.stream), 1);
 }
 
 TENANT_BODY(kernels)
@@ -167,6 +169,62 @@ static void a_graph_is_one_launch_and_runs_as_it_was_changed(void)
 	CU_ASSERT(tenant_passes("graphs", QUOTA, NULL));
 }
 
+/* ---- the thread's own stream ---- */
+
+static bool is_done(CUstream stream)
+{
+	CUresult result = CUDA_ERROR_NOT_READY;
+
+	for (int i = 0; i < 5000 && result == CUDA_ERROR_NOT_READY; i++) {
+		usleep(1000);
+		result = cuStreamQuery(stream);
+	}
+	return result == CUDA_SUCCESS;
+}
+
+/* Whatever touched the legacy stream would wait for the one that is held up. */
+TENANT_BODY(beside_a_stream_that_waits)
+{
+	CUlaunchConfig config = { 4, 1, 1, 256, 1, 1, .sharedMemBytes = 0 };
+	const size_t n = LAUNCHES_BYTES;
+	CUgraphNode nodes[3];
+	CUgraphExec exec;
+	CUstream blocking;
+	uint32_t *word;
+
+	launches_prepare();
+	check_result(cuGraphInstantiateWithFlags(&exec, graph_of(1, nodes), 0),
+		     CUDA_SUCCESS);
+	check_result(cuMemHostAlloc((void **)&word, sizeof(*word), 0), CUDA_SUCCESS);
+	*word = 0;
+	check_result(cuStreamCreate(&blocking, CU_STREAM_DEFAULT), CUDA_SUCCESS);
+	check_result(cuStreamWaitValue32_v2(blocking, (CUdeviceptr)(uintptr_t)word, 1,
+					    CU_STREAM_WAIT_VALUE_EQ),
+		     CUDA_SUCCESS);
+	check_result(cuLaunchKernel_ptsz(launches.fill, SHAPE, NULL, FILL, NULL),
+		     CUDA_SUCCESS);
+	check_result(cuLaunchKernelEx_ptsz(&config, launches.fill, FILL, NULL),
+		     CUDA_SUCCESS);
+	check_result(cuLaunchCooperativeKernel_ptsz(launches.fill, SHAPE, NULL, FILL),
+		     CUDA_SUCCESS);
+	check_result(cuGraphLaunch_ptsz(exec, NULL), CUDA_SUCCESS);
+	check_result(cuMemsetD8Async_ptsz(launches.to, 1, n, NULL), CUDA_SUCCESS);
+	check_result(cuMemsetD2D32Async_ptsz(launches.to, 64, 1, 16, 64, NULL),
+		     CUDA_SUCCESS);
+	check_result(cuMemcpyDtoDAsync_v2_ptsz(launches.to, launches.from, n, NULL),
+		     CUDA_SUCCESS);
+	check_result(cuMemcpyAsync_ptsz(launches.to, launches.from, n, NULL),
+		     CUDA_SUCCESS);
+	check(is_done(CU_STREAM_PER_THREAD));
+	check_result(cuStreamQuery(blocking), CUDA_ERROR_NOT_READY);
+	__atomic_store_n(word, 1, __ATOMIC_RELEASE);
+}
+
+static void a_threads_own_stream_waits_for_no_other(void)
+{
+	CU_ASSERT(tenant_passes("beside_a_stream_that_waits", QUOTA, NULL));
+}
+
 /* ---- several devices ---- */
 
 enum { DEVICES = 2 };
@@ -188,19 +246,16 @@ static void prepare_devices(void)
 	}
 }
 
-/* Launches on the legacy stream of the current context, which is of that device. */
+enum { AT_ONCE = 50 };
+
+/* Works on the legacy stream of the current context, which is of that device. All of it has
+ * one signature, so that nobody has to look where it is but for the context. */
 static bool runs_on(int device)
 {
-	uint32_t value = 7;
-	uint64_t words = 16;
-	void *params[] = { &on[device].at, &value, &words };
-
-	/* Twice: the first may have to look where it is, the second thinks it knows. */
-	return check_result(cuLaunchKernel(on[device].fill, SHAPE, NULL, params, NULL),
-			    CUDA_SUCCESS) &&
-	       check_result(cuLaunchKernel(on[device].fill, SHAPE, NULL, params, NULL),
-			    CUDA_SUCCESS) &&
-	       check(launches_counted_on((unsigned)device, 2)) &&
+	for (int i = 0; i < AT_ONCE; i++)
+		check_result(cuMemsetD8_v2(on[device].at, 7, LAUNCHES_BYTES),
+			     CUDA_SUCCESS);
+	return check(launches_counted_on((unsigned)device, AT_ONCE)) &&
 	       check(launches_counted_on((unsigned)!device, 0));
 }
 
@@ -210,6 +265,10 @@ TENANT_BODY(contexts_of_two_devices)
 
 	prepare_devices();
 	check(runs_on(1));
+	for (int i = 0; i < 4; i++) {
+		check_result(cuCtxSetCurrent(on[i % 2].context), CUDA_SUCCESS);
+		check(runs_on(i % 2));
+	}
 	check_result(cuCtxSetCurrent(on[0].context), CUDA_SUCCESS);
 	check(runs_on(0));
 	check_result(cuCtxPushCurrent_v2(on[1].context), CUDA_SUCCESS);
@@ -221,9 +280,7 @@ TENANT_BODY(contexts_of_two_devices)
 	check_result(cuCtxPopCurrent(&context), CUDA_SUCCESS);
 	check(runs_on(0));
 	/* One that is made is current at once, and gone it leaves the one before. */
-	on[1].context = NULL;
 	check_result(cuCtxCreate_v2(&second, 0, 1), CUDA_SUCCESS);
-	on[1].fill = launches_load();
 	check_result(cuMemAlloc_v2(&on[1].at, LAUNCHES_BYTES), CUDA_SUCCESS);
 	check(runs_on(1));
 	check_result(cuCtxDestroy_v2(second), CUDA_SUCCESS);
@@ -278,6 +335,20 @@ static void one_launch_on_two_devices_is_counted_on_both(void)
 
 /* ---- what goes while it is in use ---- */
 
+/* Whether launches in the current context are measured: until the ledger says so. */
+static bool is_measured(void)
+{
+	const uint64_t before = launches_measured();
+
+	for (int i = 0; i < 10000 && launches_measured() == before; i++) {
+		check_result(cuLaunchKernel(launches.fill, SHAPE, NULL, FILL, NULL),
+			     CUDA_SUCCESS);
+		check_result(cuCtxSynchronize(), CUDA_SUCCESS);
+		usleep(1000);
+	}
+	return launches_measured() != before;
+}
+
 TENANT_BODY(things_that_go)
 {
 	CUcontext context;
@@ -329,6 +400,30 @@ TENANT_BODY(primary_contexts_that_go)
 	}
 }
 
+/* New ones may have the handles of those that went, and none of their events. */
+TENANT_BODY(contexts_that_come_again)
+{
+	CUcontext context;
+
+	for (int i = 0; i < 6; i++) {
+		launches_prepare();
+		check(is_measured());
+		check_result(cuCtxCreate_v2(&context, 0, 0), CUDA_SUCCESS);
+		launches.fill = launches_load();
+		check_result(cuMemAlloc_v2(&launches.to, LAUNCHES_BYTES), CUDA_SUCCESS);
+		check(is_measured());
+		check_result(cuCtxDestroy_v2(context), CUDA_SUCCESS);
+		check_result(i % 2 ? cuDevicePrimaryCtxRelease_v2(0)
+				   : cuDevicePrimaryCtxReset_v2(0),
+			     CUDA_SUCCESS);
+	}
+}
+
+static void contexts_that_come_again_are_measured_again(void)
+{
+	CU_ASSERT(tenant_passes("contexts_that_come_again", QUOTA, NULL));
+}
+
 static void contexts_and_streams_may_go_while_they_are_measured(void)
 {
 	CU_ASSERT(tenant_passes("things_that_go", QUOTA, NULL));
@@ -356,6 +451,8 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(launches_are_counted_where_they_run),
 		UNIT_TEST(one_launch_on_two_devices_is_counted_on_both),
 		UNIT_TEST(contexts_and_streams_may_go_while_they_are_measured),
+		UNIT_TEST(contexts_that_come_again_are_measured_again),
+		UNIT_TEST(a_threads_own_stream_waits_for_no_other),
 		UNIT_TEST(without_limits_all_of_it_computes),
 	},
 };

@@ -316,7 +316,7 @@ static inline bool runs(const struct device *device, unsigned index)
 static inline void step(struct device *device)
 {
 	uint64_t next_ns = UINT64_MAX, span_ns = UINT64_MAX;
-	bool running[STREAMS_MAX], any = false;
+	bool running[STREAMS_MAX] = { false }, any = false;
 
 	if (device->holder == STREAMS_MAX)
 		device->holder = first_come(device);

@@ -54,12 +54,17 @@ static void one_passes_when_nothing_has_completed_for_a_tenth_of_a_second(void)
 	CU_ASSERT_FALSE(passes());
 }
 
-static void a_process_may_ask_at_nanosecond_zero(void)
+static void the_first_who_asks_does_not_pass_even_at_nanosecond_zero(void)
 {
 	now_ns = 0;
 	CU_ASSERT_FALSE(passes());
 	now_ns = GSH_PROGRESS_NS + 1;
 	CU_ASSERT_TRUE(passes());
+	/* Nor soon after, in a bucket that was never used. */
+	setup();
+	now_ns = SECOND;
+	completions = 0;
+	CU_ASSERT_FALSE(passes());
 }
 
 static void of_many_who_ask_at_once_one_passes(void)
@@ -262,7 +267,7 @@ static void *race_thread(void *argument)
 	while (!gsh_load_acquire(&race.go))
 		sched_yield();
 	for (int i = 0; i < ROUNDS && !gsh_load_relaxed(&race.stop); i++) {
-		if (race.asks(gsh_add_relaxed(&race.now_ns, MS)))
+		if (race.asks(gsh_add_relaxed(&race.now_ns, GSH_PROGRESS_MAX_NS / 2)))
 			gsh_add_relaxed(&race.passed, 1);
 		if (i % 64 == 0)
 			sched_yield();
@@ -308,7 +313,7 @@ const struct unit_suite unit_suite = {
 	.setup = setup,
 	.tests = {
 		UNIT_TEST(one_passes_when_nothing_has_completed_for_a_tenth_of_a_second),
-		UNIT_TEST(a_process_may_ask_at_nanosecond_zero),
+		UNIT_TEST(the_first_who_asks_does_not_pass_even_at_nanosecond_zero),
 		UNIT_TEST(of_many_who_ask_at_once_one_passes),
 		UNIT_TEST(the_interval_doubles_up_to_its_greatest),
 		UNIT_TEST(a_completion_begins_anew),
