@@ -2,6 +2,9 @@
 # Runs test programs one after another and ends with 'N passed, N failed, N skipped':
 # tests/run.sh PROGRAM...
 #
+# Before that last line stands a table of all of them and, under 'Failures:', what each that
+# failed has to say for itself, every line with its name: the end of a log tells it all.
+#
 # A program is a CUnit binary that prints '<name>: N passed, N failed, N skipped' last, any
 # other binary (its exit status is its result), or a client script (exit 77 skips, with the
 # reason as its last line). All of them run, whatever fails.
@@ -28,6 +31,7 @@ logs=$BUILD/log
 mkdir -p "$logs"
 passed=0 failed=0 skipped=0
 table=()
+failures=()
 
 wrapper=()
 # ThreadSanitizer's memory layout does not fit every kernel's address randomisation.
@@ -64,13 +68,20 @@ sanitizers() {
 # Processes that still carry a state directory of a test in their environment.
 left_of() { grep -lsFz "SIMGPU_STATE=$1" /proc/[0-9]*/environ | cut -d/ -f3; }
 
+# What a process is and where in the kernel it waits (0: nowhere, it runs).
+portrait() {
+	local comm wchan
+	read -r comm <"/proc/$1/comm" && read -r wchan <"/proc/$1/wchan"
+	[ -z "${comm:-}" ] || echo "$comm (in ${wchan:-?})"
+} 2>/dev/null
+
 # reap DIRECTORY: waits for what a test left running, then kills it and prints its names.
 reap() {
 	local pids deadline=$((SECONDS + LINGER))
 	while pids=$(left_of "$1") && [ -n "$pids" ]; do
 		if ((SECONDS >= deadline)); then
 			for pid in $pids; do
-				cat "/proc/$pid/comm" 2>/dev/null
+				portrait "$pid"
 				kill -KILL "$pid" 2>/dev/null
 			done | sort -u | paste -sd' '
 			return
@@ -95,12 +106,36 @@ dir=''
 interrupted() {
 	[ -z "$child" ] || kill -TERM "$child"
 	[ -z "$dir" ] || rm -rf "$dir"
-	echo 'tests/run.sh: interrupted' >&2
+	echo "tests/run.sh: interrupted in ${name:-between two programs}" >&2
 	exit 130
 }
 trap interrupted INT TERM HUP
 
 row() { table+=("$(printf '%-36s %6s %6s %6s %8s  %s' "$@")"); }
+
+# The few lines of a log that say what failed: the assertions that did not hold with the
+# tests they belong to, what sanitizers report, or, where it says nothing of the kind, its end
+# but for totals.
+tell_tale() {
+	local lines
+	lines=$(grep -aE -e '^FAIL ' -e '^ *[^ :]+\.[ch]:[0-9]+: ' -e ' (was|were) expected$' \
+		-e '^(WARNING|ERROR|==[0-9]+==ERROR|FATAL|SUMMARY): ' -e 'runtime error: ' \
+		-e '^    #[01] ' -e 'ThreadSanitizer[: ].*CHECK' "$1" | head -n 8)
+	[ -n "$lines" ] ||
+		lines=$(grep -avE -e '^[[:space:]]*$' -e '^Run Summary:' -e '^ +(suite|test|assert)s ' \
+			-e '^Elapsed time' -e '[0-9]+ passed, ' "$1" | tail -n 3)
+	[ -z "$lines" ] || cut -c 1-200 <<<"$lines"
+}
+
+# blame NAME NOTE LOG: into `failures`; NOTE may be empty, LOG missing.
+blame() {
+	local line
+	[ -z "$2" ] || failures+=("$1: $2")
+	[ -e "$3" ] || return 0
+	while IFS= read -r line; do
+		failures+=("$1: $line")
+	done < <(tell_tale "$3")
+}
 
 run_one() {
 	local program name log seconds status start took line left reports
@@ -113,6 +148,7 @@ run_one() {
 	if [ ! -x "$program" ]; then
 		failed=$((failed + 1))
 		row "${name:-$1}" 0 1 0 - 'not built, or not executable'
+		blame "${name:-$1}" 'not built, or not executable' ''
 		return
 	fi
 	log=$logs/${name//\//-}.log
@@ -174,6 +210,7 @@ run_one() {
 	fi
 	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 	row "$name" "$p" "$f" "$s" "${took}s" "$note"
+	((f == 0)) || blame "$name" "$note" "$log"
 }
 
 for program in "$@"; do
@@ -185,6 +222,7 @@ printf '%-36s %6s %6s %6s %8s\n' program passed failed skipped time
 [ ${#table[@]} -eq 0 ] || printf '%s\n' "${table[@]}"
 # Nothing run is no success: a test directory may have been lost.
 [ $# -gt 0 ] || echo 'Nothing was run: no test program was found.'
+[ ${#failures[@]} -eq 0 ] || printf '%s\n' '' Failures: "${failures[@]}"
 echo
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ $# -gt 0 ]

@@ -459,21 +459,32 @@ static bool record(CUevent event, uint64_t stream, bool capturing)
 	return res == CUDA_SUCCESS;
 }
 
+/* The context that a bracket was begun in; NULL: it has gone. Under the lock. */
+static struct gsh_meter_context *context_of_bracket(struct gsh_meter *meter,
+						    const struct gsh_bracket *bracket)
+{
+	struct gsh_meter_context *context = &meter->contexts[bracket->context];
+
+	return context->life == bracket->life ? context : NULL;
+}
+
 /* Under the lock. */
 static void undo_bracket(struct gsh_meter *meter, uint16_t number)
 {
 	struct gsh_bracket *bracket = &meter->brackets[number];
 	struct gsh_stream *stream = &meter->streams[bracket->stream];
-	struct gsh_meter_context *context = &meter->contexts[stream->context];
+	struct gsh_meter_context *context = context_of_bracket(meter, bracket);
 
-	gsh_meter_give_event(context, bracket->begin);
-	gsh_meter_give_event(context, bracket->end);
+	if (context) {
+		gsh_meter_give_event(context, bracket->begin);
+		gsh_meter_give_event(context, bracket->end);
+	}
 	gsh_add_relaxed(&stream->batch_ns, bracket->batch_ns);
 	bracket->signature->brackets--;
 	gsh_meter_give_bracket(meter, number);
 }
 
-static uint16_t new_bracket(const struct gsh_admission *admission)
+static uint16_t new_bracket(const struct gsh_admission *admission, uint64_t handle)
 {
 	struct gsh_meter *meter = admission->meter;
 	struct gsh_stream *stream = admission->stream;
@@ -481,8 +492,9 @@ static uint16_t new_bracket(const struct gsh_admission *admission)
 	struct gsh_bracket *bracket;
 	uint16_t number;
 
-	/* Events are made in the current context. */
-	if (stream->retired || context->broken || stream->context != admission->current)
+	/* Events are made in the current context; another thread may have ended either. */
+	if (stream->handle != handle || context->broken || context->blind ||
+	    context->row != (int)admission->row || stream->context != admission->current)
 		return GSH_METER_NONE;
 	number = gsh_meter_take_bracket(meter);
 	if (number == GSH_METER_NONE)
@@ -495,6 +507,8 @@ static uint16_t new_bracket(const struct gsh_admission *admission)
 	bracket->signature = admission->signature;
 	bracket->signature->brackets++;
 	bracket->epoch = admission->epoch;
+	bracket->context = (uint16_t)stream->context;
+	bracket->life = context->life;
 	bracket->stream = (uint16_t)(stream - meter->streams);
 	bracket->lane = admission->lane->index;
 	bracket->unknown = admission->cost_class == GPUSHIM_COST_UNKNOWN;
@@ -511,7 +525,7 @@ static void begin_bracket(const struct gsh_launch *launch,
 	uint16_t number;
 
 	gsh_lock(&meter->lock);
-	number = new_bracket(admission);
+	number = new_bracket(admission, launch->stream);
 	gsh_unlock(&meter->lock);
 	if (number == GSH_METER_NONE)
 		return;
@@ -531,6 +545,62 @@ static void begin_bracket(const struct gsh_launch *launch,
 	pass->bracket = number;
 	pass->stream = (void *)(uintptr_t)launch->stream;
 }
+
+/* ---- blind ---- */
+
+/*
+ * Without events that tell time nothing is ever learned, and a limit would be lifted. Then a
+ * launch under a limit is waited for, at most as long as the progress rule lets others
+ * wait, and the wall time that takes is charged. Slow, but it ends, and it holds.
+ */
+static void go_blind(const struct gsh_launch *launch, const struct gsh_admission *admission,
+		     struct gsh_pass *pass)
+{
+	struct gsh_lane *lane = admission->lane;
+	struct gsh_meter *meter = admission->meter;
+	struct gsh_meter_row *row = &meter->rows[admission->row];
+
+	if (!lane->paid)
+		return;
+	gsh_lock(&meter->lock);
+	row->lost++;
+	row->used = true;
+	gsh_unlock(&meter->lock);
+	pass->blind = true;
+	pass->row = admission->row;
+	pass->charged_ns = scaled(pass->cost_ns, lane->scale_permille);
+	pass->stream = (void *)(uintptr_t)launch->stream;
+}
+
+void gsh_admit_wait(const struct gsh_pass *pass)
+{
+	struct gsh_tenant *tenant = &gsh_process->tenant;
+	struct gpushim_ledger_bucket *bucket = gsh_ledger_bucket(&tenant->ledger, pass->row);
+	uint64_t began_ns = gsh_clock_now_ns(), took_ns = 0, rest_ns = SLEEP_MIN_NS / 4;
+	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+	bool relaxed = gsh_driver.call_cuThreadExchangeStreamCaptureMode != NULL;
+	struct gsh_tenant_time time;
+	int saved = errno;
+	CUresult res;
+
+	if (relaxed)
+		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
+	do {
+		res = gsh_driver.cuStreamQuery((CUstream)pass->stream);
+		took_ns = gsh_clock_now_ns() - began_ns;
+		if (res == CUDA_ERROR_NOT_READY)
+			gsh_clock_sleep_ns(rest_ns);
+		rest_ns += rest_ns / 4;
+	} while (res == CUDA_ERROR_NOT_READY && took_ns < GSH_PROGRESS_NS);
+	if (relaxed)
+		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
+	gsh_tenant_time(tenant, (int)pass->row, &time);
+	gsh_bucket_settle(bucket, &time.terms, (int64_t)pass->charged_ns - (int64_t)took_ns);
+	gsh_bucket_used(bucket, gsh_clock_now_ns(), took_ns);
+	errno = saved;
+}
+
+/* ---- both ---- */
 
 /* It is paid for, and only to be measured. */
 static bool is_only_due(const struct gsh_lane *lane,
@@ -598,7 +668,9 @@ int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admis
 			lane->until = GSH_METER_LAUNCHES / 2 +
 				      next_random(lane) % GSH_METER_LAUNCHES;
 		}
-		if (!pass->sampled)
+		if (measure && !pass->sampled)
+			go_blind(launch, admission, pass);
+		if (!pass->sampled && !pass->blind)
 			gsh_add_relaxed(&admission->stream->batch_ns, pass->cost_ns);
 		gsh_watch_wake(admission->meter);
 	}
@@ -631,7 +703,9 @@ void gsh_admit_launched(struct gsh_pass *pass, int res)
 			record(bracket->end, (uint64_t)(uintptr_t)pass->stream, capturing);
 
 	gsh_lock(&meter->lock);
-	if (recorded) {
+	if (recorded && context_of_bracket(meter, bracket) &&
+	    !meter->streams[bracket->stream].retired &&
+	    meter->streams[bracket->stream].handle == (uint64_t)(uintptr_t)pass->stream) {
 		bracket->launched_ns = gsh_clock_now_ns();
 		learn_name(bracket->signature);
 		gsh_meter_launched(meter, (uint16_t)pass->bracket);

@@ -34,6 +34,9 @@ int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admiss
 int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admission,
 	      struct gsh_pass *pass);
 
+/* After a blind launch: waits for its stream, and charges the time that took. */
+void gsh_admit_wait(const struct gsh_pass *pass);
+
 /* After a sampled launch. */
 void gsh_admit_launched(struct gsh_pass *pass, int res);
 

@@ -173,6 +173,7 @@ int gsh_gate_enter(const struct gsh_launch *launch, struct gsh_pass *pass)
 
 	pass->res = CUDA_SUCCESS;
 	pass->sampled = false;
+	pass->blind = false;
 	pass->lane = NULL;
 	if (gsh_likely(gsh_enter() == GSH_MODE_ACTIVE)) {
 		process = gsh_process;
@@ -193,6 +194,8 @@ void gsh_gate_leave(struct gsh_pass *pass, int res)
 {
 	if (gsh_unlikely(pass->sampled))
 		gsh_admit_launched(pass, res);
+	else if (gsh_unlikely(pass->blind) && res == CUDA_SUCCESS)
+		gsh_admit_wait(pass);
 	if (gsh_unlikely(res != CUDA_SUCCESS) && pass->lane)
 		uncount(pass);
 }

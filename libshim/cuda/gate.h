@@ -45,11 +45,14 @@ struct gsh_launch {
 struct gsh_pass {
 	int res;      /* CUresult of enter */
 	bool sampled; /* events are recorded around it */
+	bool blind;   /* there are none: it is waited for */
 	uint32_t bracket;
 	uint64_t cost_ns; /* charged in advance */
 	void *lane;
 	void *entry; /* of the lane: what it counts */
 	void *stream;
+	uint32_t row;
+	uint64_t charged_ns; /* of blind ones, to the bucket */
 };
 
 /* kernel: x | y << 32, z | block x << 32, block y | block z << 32, shared bytes. */

@@ -356,6 +356,7 @@ static CUresult collect_stream(struct gsh_meter *meter, struct gsh_stream *strea
 		} else if (res != CUDA_SUCCESS) {
 			return res;
 		} else if (!complete(meter, context, stream, now_ns)) {
+			context->blind = true;
 			give_up_first(meter, context, stream, now_ns);
 		}
 	}

@@ -72,7 +72,8 @@ struct gsh_bracket {
 	uint64_t batch_ns;    /* of the unmeasured ones since the stream's last bracket */
 	uint32_t scale_permille; /* with which both were charged */
 	uint32_t epoch;		 /* of the signature */
-	uint16_t stream, lane;
+	uint32_t life;		 /* of the context */
+	uint16_t context, stream, lane;
 	uint16_t next; /* of its stream, by launch; of the free ones */
 	bool paid;     /* was charged to the bucket */
 	bool unknown;  /* nothing was known of its signature */
@@ -92,7 +93,9 @@ struct gsh_stream {
 struct gsh_meter_context {
 	uint64_t handle; /* 0: free */
 	int row;
+	uint32_t life; /* changes when the record becomes another context's */
 	bool broken; /* the driver answers with errors: measured no more */
+	bool blind;  /* it has no events that tell time: see admit.c */
 	CUevent base;
 	uint64_t base_ns;
 	uint64_t completed_ns; /* CLOCK_MONOTONIC when something last had */

@@ -29,6 +29,8 @@ static void prepare(struct gsh_meter *meter)
 	meter->streams[GSH_METER_STREAMS - 1].next_hashed = GSH_METER_NONE;
 	for (unsigned i = 0; i < sizeof(meter->hashed) / sizeof(meter->hashed[0]); i++)
 		meter->hashed[i] = GSH_METER_NONE;
+	for (int i = 0; i < GSH_METER_CONTEXTS; i++)
+		meter->contexts[i].row = -1;
 	meter->active = GSH_METER_NONE;
 	meter->prepared = true;
 }
@@ -61,11 +63,8 @@ struct gsh_meter_context *gsh_meter_context(struct gsh_meter *meter, uint64_t ha
 		if (!context->handle && !free)
 			free = context;
 	}
-	if (free) {
-		memset(free, 0, sizeof(*free));
+	if (free)
 		free->handle = handle;
-		free->row = -1;
-	}
 	return free;
 }
 
@@ -165,6 +164,7 @@ void gsh_meter_retire(struct gsh_meter *meter, struct gsh_stream *stream)
 void gsh_meter_forget_context(struct gsh_meter *meter, uint32_t number)
 {
 	struct gsh_meter_context *context = &meter->contexts[number];
+	uint32_t life = context->life;
 
 	for (unsigned i = 0; i < sizeof(meter->hashed) / sizeof(meter->hashed[0]); i++) {
 		uint16_t at = meter->hashed[i], next;
@@ -183,6 +183,7 @@ void gsh_meter_forget_context(struct gsh_meter *meter, uint32_t number)
 	/* Its events die with it. */
 	memset(context, 0, sizeof(*context));
 	context->row = -1;
+	context->life = life + 1;
 }
 
 /* ---- brackets ---- */

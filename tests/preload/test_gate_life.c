@@ -103,17 +103,13 @@ static void contexts_are_destroyed_with_work_in_flight(void)
 	survives("destroys_contexts");
 }
 
-/* The driver takes its time over this call, and what it is given is gone before it begins:
- * refused, or, if the handles have come again, launched in the new context. */
+/* The driver takes its time before it refuses so many threads in a block, and the context
+ * has gone meanwhile. */
 static void *launches_slowly(void *argument)
 {
-	uint64_t ns = 100 * GATE_US;
-	CUdeviceptr sink = 0;
-	void *parameters[] = { &ns, &sink };
-
 	if (cuCtxSetCurrent(gate.context) == CUDA_SUCCESS)
-		cuLaunchCooperativeKernel(gate.work, 132, 1, 1, 1024, 1, 1, 0, argument,
-					  parameters);
+		check(cuLaunchCooperativeKernel(gate.work, 132, 1, 1, 4096, 1, 1, 0,
+						argument, NULL) != CUDA_SUCCESS);
 	return NULL;
 }
 
@@ -128,7 +124,7 @@ TENANT_BODY(resets_beside_launches)
 		for (int j = 0; j < 3; j++)
 			check(pthread_create(&others[j], NULL, launches_slowly,
 					     gate.stream) == 0);
-		/* Well before they are done. */
+		/* They are in the call by then, and not out of it. */
 		usleep(30000);
 		check_result(cuDevicePrimaryCtxReset(0), CUDA_SUCCESS);
 		check_result(cuDevicePrimaryCtxRetain(&gate.context, 0), CUDA_SUCCESS);

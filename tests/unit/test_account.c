@@ -167,7 +167,7 @@ static void alone_streams_are_charged_their_union(void)
 				device.program_state = &pause_us;
 			}
 			mix.part = way & 4 ? 0.3 : 0;
-			within(&device, MS(500), 0.99, 1.005);
+			within(&device, MS(250), 0.99, 1.005);
 		}
 	}
 }
@@ -346,14 +346,14 @@ static void tiny_ones_among_huge_ones_make_nobody_cheap(void)
 	static const unsigned huge_us[] = { 330, 1650, 7000 };
 
 	for (unsigned i = 0; i < 15; i++) {
-		struct mix mix = { 10, huge_us[i / 5], 0, ratios[i % 5], 0 };
+		unsigned huge = huge_us[i / 5];
+		struct mix mix = { 10, huge, 0, ratios[i % 5], 0 };
 		struct device device = alone(&mix, 0);
 
 		start(&device);
 		run_for(&device, MS(500));
 		/* Half of what brackets show, but for one outlier. */
-		CU_ASSERT(device.charged_ns >=
-			  device.shown_ns / 2 - US(huge_us[i / 5]) - US(10));
+		CU_ASSERT(device.charged_ns >= device.shown_ns / 2 - US(huge) - US(10));
 		device = alone(&mix, US(200));
 		CU_ASSERT_TRUE(is_not_cheap(&device));
 		mix.pause_us = 100;
