@@ -13,7 +13,8 @@
 /* What was found out about a launch. */
 struct gsh_admission {
 	struct gsh_meter *meter;
-	struct gsh_lane *lane; /* NULL: neither held nor charged: it is captured, or will fail */
+	struct gsh_lane
+		*lane; /* NULL: neither held nor charged: it is captured, or will fail */
 	struct gsh_signature *signature;
 	struct gsh_stream *stream;
 	uint32_t epoch, cost_class;

@@ -120,7 +120,8 @@ static inline bool pays(struct gsh_lane *lane, struct gsh_lane_signature *entry,
 /* ---- the slow way ---- */
 
 static bool remember(struct gsh_lane *lane, struct gsh_lane_signature *entry,
-		     const struct gsh_launch *launch, const struct gsh_admission *admission)
+		     const struct gsh_launch *launch,
+		     const struct gsh_admission *admission)
 {
 	struct gsh_signature *signature = admission->signature;
 
@@ -275,10 +276,11 @@ void gsh_gate_stream_gone(uint64_t handle)
 		return;
 	gsh_lock(&meter->lock);
 	for (uint32_t i = 0; i < GSH_METER_CONTEXTS; i++) {
-		struct gsh_stream *stream =
-			meter->contexts[i].handle
-				? gsh_meter_find_stream(meter, handle, i, GSH_METER_NONE)
-				: NULL;
+		struct gsh_stream *stream = meter->contexts[i].handle
+						    ? gsh_meter_find_stream(
+							      meter, handle, i,
+							      GSH_METER_NONE)
+						    : NULL;
 
 		/* Its events live on: what has completed is settled as ever. */
 		if (stream)

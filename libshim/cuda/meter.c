@@ -49,7 +49,8 @@ static struct gpushim_ledger_use *use_of(int row)
 
 /* ---- events ---- */
 
-bool gsh_meter_take_events(struct gsh_meter_context *context, CUevent *begin, CUevent *end)
+bool gsh_meter_take_events(struct gsh_meter_context *context, CUevent *begin,
+			   CUevent *end)
 {
 	CUevent *wanted[] = { begin, end };
 
@@ -111,9 +112,8 @@ static void adjust_window(struct gsh_meter_row *row, uint64_t predicted_ns,
 		ns = GSH_METER_WINDOW_MIN_NS;
 	else
 		ns += used_ns;
-	gsh_store_relaxed(&row->window_ns, ns < GSH_METER_WINDOW_MAX_NS
-						   ? ns
-						   : GSH_METER_WINDOW_MAX_NS);
+	gsh_store_relaxed(&row->window_ns,
+			  ns < GSH_METER_WINDOW_MAX_NS ? ns : GSH_METER_WINDOW_MAX_NS);
 }
 
 static void leave_flight(struct gsh_meter_row *row, int number,
@@ -236,8 +236,8 @@ static void settle(struct gsh_meter_row *row, int number,
 		   const struct gsh_bracket *bracket, uint64_t used_ns, uint64_t now_ns)
 {
 	struct gsh_tenant *tenant = &gsh_process->tenant;
-	struct gpushim_ledger_bucket *bucket =
-		gsh_ledger_bucket(&tenant->ledger, (uint32_t)number);
+	struct gpushim_ledger_bucket *bucket = gsh_ledger_bucket(&tenant->ledger,
+								 (uint32_t)number);
 	struct gsh_tenant_time time;
 
 	gsh_store_relaxed(&row->gpu_ns, row->gpu_ns + used_ns);
@@ -254,11 +254,11 @@ static void settle(struct gsh_meter_row *row, int number,
  * signature it is not believed to cost more unless that is seen again and again.
  */
 static bool says_nothing(struct gsh_signature *signature,
-			 const struct gsh_account_piece *piece)
+			 const struct gsh_account_piece *piece, bool idle)
 {
 	bool dear = piece->end_ns - piece->begin_ns > piece->low_ns + piece->low_ns / 2;
 
-	if (!piece->steady || !piece->idle || !dear) {
+	if (!piece->steady || !idle || !dear) {
 		signature->doubtful = 0;
 		return false;
 	}
@@ -277,16 +277,16 @@ static bool complete(struct gsh_meter *meter, struct gsh_meter_context *context,
 	struct gsh_account_piece piece = { .last_end_ns = stream->last_end_ns,
 					   .batch_ns = bracket->batch_ns,
 					   .predicted_ns = bracket->cost_ns };
-	bool same = bracket->epoch == signature->epoch;
+	bool same = bracket->epoch == signature->epoch, idle;
 	uint64_t seen_ns, used_ns;
 
-	if (!times_of(context, bracket, &piece.begin_ns, &seen_ns, &piece.idle))
+	if (!times_of(context, bracket, &piece.begin_ns, &seen_ns, &idle))
 		return false;
 	piece.end_ns = piece.begin_ns + seen_ns;
 	if (same) {
 		piece.steady = signature->cost.cost_class == GPUSHIM_COST_LEARNED;
 		piece.low_ns = signature->cost.low_ns;
-		if (!says_nothing(signature, &piece))
+		if (!says_nothing(signature, &piece, idle))
 			gsh_cost_observe(&signature->cost, seen_ns);
 	}
 	suspect(meter, bracket, &piece);
@@ -394,7 +394,8 @@ static bool has_active(const struct gsh_meter *meter, uint32_t number)
 static void collect_all(struct gsh_meter *meter, uint64_t now_ns)
 {
 	for (uint32_t i = 0; i < GSH_METER_CONTEXTS; i++) {
-		CUcontext popped, handle = (CUcontext)(uintptr_t)meter->contexts[i].handle;
+		CUcontext popped,
+			handle = (CUcontext)(uintptr_t)meter->contexts[i].handle;
 
 		if (!handle || !has_active(meter, i))
 			continue;

@@ -52,11 +52,11 @@ struct gsh_signature {
 	uint64_t code; /* 0 and used_at 0: free */
 	uint64_t shape[4];
 	uint32_t kind;
-	uint32_t row;	     /* device */
-	uint32_t epoch;	     /* atomic; changes when lanes must look again */
-	uint32_t brackets;   /* not completed */
-	uint64_t used_at;    /* of meter->uses: for replacing the least recently used */
-	uint64_t launches;   /* atomic; a lane's last few are missing */
+	uint32_t row;	   /* device */
+	uint32_t epoch;	   /* atomic; changes when lanes must look again */
+	uint32_t brackets; /* not completed */
+	uint64_t used_at;  /* of meter->uses: for replacing the least recently used */
+	uint64_t launches; /* atomic; a lane's last few are missing */
 	uint64_t shown_launches;
 	uint32_t doubtful; /* see meter.c */
 	struct gsh_cost cost;
@@ -68,8 +68,8 @@ struct gsh_bracket {
 	struct gsh_signature *signature;
 	/* CLOCK_MONOTONIC: before the first event was recorded, before and after the launch. */
 	uint64_t recorded_ns, launching_ns, launched_ns;
-	uint64_t cost_ns;     /* predicted, of the launch; */
-	uint64_t batch_ns;    /* of the unmeasured ones since the stream's last bracket */
+	uint64_t cost_ns;  /* predicted, of the launch; */
+	uint64_t batch_ns; /* of the unmeasured ones since the stream's last bracket */
 	uint32_t scale_permille; /* with which both were charged */
 	uint32_t epoch;		 /* of the signature */
 	uint32_t life;		 /* of the context */
@@ -94,8 +94,8 @@ struct gsh_meter_context {
 	uint64_t handle; /* 0: free */
 	int row;
 	uint32_t life; /* changes when the record becomes another context's */
-	bool broken; /* the driver answers with errors: measured no more */
-	bool blind;  /* it has no events that tell time: see admit.c */
+	bool broken;   /* the driver answers with errors: measured no more */
+	bool blind;    /* it has no events that tell time: see admit.c */
 	CUevent base;
 	uint64_t base_ns;
 	uint64_t completed_ns; /* CLOCK_MONOTONIC when something last had */
@@ -130,18 +130,19 @@ struct gsh_lane {
 		uint64_t handle;
 		struct gsh_stream *stream;
 	} streams[GSH_LANE_STREAMS];
-	uint64_t batch_ns; /* of unmeasured launches on that stream, not yet added to it */
-	uint64_t classes[3]; /* atomic; launches, by enum gpushim_cost_class */
-	uint64_t drawn_ns; /* in all: short-lived threads draw little at a time */
+	uint64_t
+		batch_ns; /* of unmeasured launches on that stream, not yet added to it */
+	uint64_t classes[3];	 /* atomic; launches, by enum gpushim_cost_class */
+	uint64_t drawn_ns;	 /* in all: short-lived threads draw little at a time */
 	uint32_t scale_permille; /* with which left_ns was charged */
-	uint32_t dense;	   /* launches still to be sampled one by one */
+	uint32_t dense;		 /* launches still to be sampled one by one */
 	uint32_t dense_rest;	 /* brackets until that may happen again; doubles */
 	uint32_t dense_next;
 	uint32_t suspect; /* atomic; set by who settles: unmeasured launches took long */
-	uint32_t tid;	   /* atomic; 0: free */
+	uint32_t tid;	  /* atomic; 0: free */
 	uint32_t random;
 	uint16_t index;
-	bool paid; /* left_ns was taken from the bucket */
+	bool paid;	   /* left_ns was taken from the bucket */
 	uint64_t shown[3]; /* classes as last added to the ledger, by who publishes */
 	struct gsh_lane_signature signatures[GSH_LANE_CACHE];
 };
@@ -153,7 +154,7 @@ struct gsh_meter_row {
 	uint64_t gpu_ns, samples, lost, completions;
 	uint64_t waited_ns, delayed, released; /* atomic */
 	uint32_t waiters;		       /* atomic */
-	uint32_t unknown; /* atomic; brackets of unknown cost in flight */
+	uint32_t unknown;    /* atomic; brackets of unknown cost in flight */
 	uint64_t classes[3]; /* launches, by enum gpushim_cost_class */
 	bool used;
 };
@@ -166,13 +167,15 @@ enum {
 struct gsh_meter {
 	/* Not 0: every launch takes the slow way. Atomic; GSH_ATTENTION_*. */
 	uint32_t attention;
-	uint32_t work;	  /* futex of the helper; atomic */
-	uint32_t helper;  /* atomic; 0 none yet, 1 being started, 2 runs, 3 none possible */
+	uint32_t work; /* futex of the helper; atomic */
+	uint32_t
+		helper; /* atomic; 0 none yet, 1 being started, 2 runs, 3 none possible */
 	uint32_t lanes_used;
 	struct gsh_lock lock;
 	uint32_t in_flight; /* brackets; under the lock */
 	uint64_t uses;
-	uint16_t free_bracket, free_stream, active; /* heads of lists; active: streams with brackets */
+	uint16_t free_bracket, free_stream,
+		active; /* heads of lists; active: streams with brackets */
 	bool prepared;
 	uint16_t hashed[256]; /* streams by handle */
 	struct gsh_meter_row rows[GPUSHIM_DEVICES_MAX];
@@ -211,7 +214,8 @@ void gsh_meter_forget_context(struct gsh_meter *meter, uint32_t number);
 /* ---- brackets (meter.c) ---- */
 
 /* Two events of the context, which is current. Under the lock. */
-bool gsh_meter_take_events(struct gsh_meter_context *context, CUevent *begin, CUevent *end);
+bool gsh_meter_take_events(struct gsh_meter_context *context, CUevent *begin,
+			   CUevent *end);
 void gsh_meter_give_event(struct gsh_meter_context *context, CUevent event);
 
 /* Takes the launched bracket over: it will be settled when it has completed. */

@@ -37,8 +37,8 @@ static void prepare(struct gsh_meter *meter)
 
 struct gsh_meter *gsh_meter(void)
 {
-	struct gsh_meter *meter =
-		gsh_pages_once((void **)&gsh_process->meter, sizeof(*meter));
+	struct gsh_meter *meter = gsh_pages_once((void **)&gsh_process->meter,
+						 sizeof(*meter));
 
 	if (!meter)
 		return NULL;

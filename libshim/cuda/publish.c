@@ -16,7 +16,7 @@ void gsh_meter_gather(struct gsh_meter *meter, struct gsh_lane *lane)
 {
 	struct gsh_meter_row *row = &meter->rows[gsh_load_relaxed(&lane->row)];
 
-	for (int class = 0; class < 3; class++) {
+	for (int class = 0; class < 3; class ++) {
 		uint64_t now = gsh_load_relaxed(&lane->classes[class]);
 
 		row->classes[class] += now - lane->shown[class];

@@ -38,7 +38,7 @@ static uint64_t launches(const struct gsh_meter *meter)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < count; i++)
-		for (int class = 0; class < 3; class++)
+		for (int class = 0; class < 3; class ++)
 			sum += gsh_load_relaxed(&meter->lanes[i].classes[class]);
 	return sum;
 }
@@ -80,7 +80,8 @@ static void *watch(void *argument)
 		quiet = left || now != seen ? 0 : quiet + 1;
 		seen = now;
 		ticks++;
-		gsh_meter_publish(meter, quiet == QUIET_TICKS || ticks % COSTS_TICKS == 0);
+		gsh_meter_publish(meter,
+				  quiet == QUIET_TICKS || ticks % COSTS_TICKS == 0);
 		if (quiet >= QUIET_TICKS) {
 			sleep_until_work(meter, seen);
 			/* Whoever woke it may not have launched yet. */
@@ -121,8 +122,8 @@ static uintptr_t function(const char *name)
 /* A program may close the driver while the helper is in it. */
 static void keep_driver(void)
 {
-	void *(*open)(const char *, int) =
-		(void *(*)(const char *, int))function("dlopen");
+	void *(*open)(const char *,
+		      int) = (void *(*)(const char *, int))function("dlopen");
 
 	if (open)
 		open("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
@@ -130,9 +131,10 @@ static void keep_driver(void)
 
 static bool start(struct gsh_meter *meter)
 {
-	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
-		(int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))
-			function("pthread_create");
+	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
+		      void *) = (int (*)(pthread_t *, const pthread_attr_t *,
+					 void *(*)(void *),
+					 void *))function("pthread_create");
 	uint64_t all = ~UINT64_C(0), before;
 	pthread_t thread;
 	bool started;

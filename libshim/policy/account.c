@@ -164,8 +164,7 @@ static struct verdict judge(struct gsh_account *account,
 	excess_ns = open_ns > piece->low_ns ? open_ns - piece->low_ns : 0;
 	note_inflation(account, piece->low_ns, excess_ns, weight);
 	verdict.excused_ns = draw(&account->excusable_ns, excess_ns);
-	/* Those that it stands for were not the first after a pause. */
-	hidden_ns = piece->idle ? 0 : scaled(excess_ns, stands_for);
+	hidden_ns = scaled(excess_ns, stands_for);
 	verdict.batch_ns = scaled(piece->low_ns, stands_for) + hidden_ns -
 			   draw(&account->hidden_ns, hidden_ns);
 	return verdict;

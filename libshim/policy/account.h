@@ -56,7 +56,6 @@ struct gsh_account_piece {
 	uint64_t predicted_ns; /* of the measured launch */
 	uint64_t low_ns; /* its signature's low quantile before; 0: it has none yet */
 	bool steady;	 /* its signature is GPUSHIM_COST_LEARNED */
-	bool idle; /* its stream had nothing to do before: it may have waited for its turn */
 };
 
 /* What the piece is charged in all, batch included. */

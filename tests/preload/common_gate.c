@@ -21,7 +21,7 @@
 #define BURST_NS (20 * GATE_MS)
 #define IN_FLIGHT_NS (16 * GATE_MS)
 
-enum { WORDS_BYTES = 4096, THREADS = 8, NODES = 20 };
+enum { WORDS_BYTES = 4096, THREADS = 8, NODES = 20, WINDOWS_MAX = 8 };
 
 struct gate gate;
 
@@ -295,7 +295,9 @@ bool gate_stays_below(unsigned limit_permille, uint64_t slack_ns, unsigned milli
 
 bool gate_holds(unsigned limit_permille, uint64_t launch_ns, unsigned milliseconds)
 {
-	for (int i = 0; i < 3; i++) {
+	int punctual = 0;
+
+	for (int i = 0; i < WINDOWS_MAX && punctual < 3; i++) {
 		struct gate_use use = gate_watch(milliseconds);
 		uint64_t share_ns = use.wall_ns / 1000 * limit_permille;
 
@@ -303,11 +305,14 @@ bool gate_holds(unsigned limit_permille, uint64_t launch_ns, unsigned millisecon
 			return false;
 		if (use.busy_ns + launch_ns >= share_ns / 5 * 4)
 			return true;
+		punctual += use.wall_ns < milliseconds * GATE_MS / 20 * 21;
 		printf("busy for %.1f ms of %.1f ms, less than four fifths of %.1f\n",
 		       (double)use.busy_ns / 1e6, (double)use.wall_ns / 1e6,
 		       (double)share_ns / 1e6);
 	}
-	return false;
+	if (punctual < 3)
+		printf("the machine is too busy to judge that\n");
+	return punctual < 3;
 }
 
 uint64_t gate_counted(size_t offset)

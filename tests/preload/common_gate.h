@@ -70,8 +70,8 @@ struct gate_use gate_watch(unsigned milliseconds);
 bool gate_was_busy(uint64_t ns);
 /*
  * Whether the load that runs gets its share, no more than a launch above and no less than four
- * fifths of it. The upper bound holds in every window; the lower one in one of three, since
- * a machine that has no time for the load does not keep the device busy.
+ * fifths of it. The upper bound holds in every window; the lower one in one of three that
+ * were as long as they should be: who has no time himself cannot say that the load had any.
  */
 bool gate_holds(unsigned limit_permille, uint64_t launch_ns, unsigned milliseconds);
 /* Only that it gets no more. slack_ns: beside the burst and what may be in flight. */

@@ -158,6 +158,14 @@ static void kernels_of_two_processes_wait_for_each_other(void)
 
 /* ---- what else waits ---- */
 
+/* Each of a signature of its own. */
+static void launch_unknown_ones(unsigned count)
+{
+	for (unsigned i = 1; i <= count; i++)
+		check_result(gate_work_as(10 * GATE_US, i * 256, gate.stream),
+			     CUDA_SUCCESS);
+}
+
 TENANT_BODY(a_wait_in_a_stream)
 {
 	CUstream b;
@@ -200,10 +208,7 @@ TENANT_BODY(a_host_function)
 	check_result(cuLaunchHostFunc(gate.stream, take_the_lock, NULL), CUDA_SUCCESS);
 	check_result(gate_set(0, 3, gate.stream), CUDA_SUCCESS);
 	gate_owe(DEBT_NS);
-	/* More than may be in flight before anything is known of them. */
-	for (unsigned i = 1; i <= 6; i++)
-		check_result(gate_work_as(10 * GATE_US, i * 256, gate.stream),
-			     CUDA_SUCCESS);
+	launch_unknown_ones(3);
 	pthread_mutex_unlock(&mutex);
 	check_result(cuCtxSynchronize(), CUDA_SUCCESS);
 	check(taken == 1 && gate.words[0] == 3);
@@ -239,13 +244,6 @@ static void a_spin_waits_for_a_cooperative_launch(void)
 }
 
 /* ---- kernels of which nothing is known ---- */
-
-static void launch_unknown_ones(unsigned count)
-{
-	for (unsigned i = 1; i <= count; i++)
-		check_result(gate_work_as(10 * GATE_US, i * 256, gate.stream),
-			     CUDA_SUCCESS);
-}
 
 TENANT_BODY(many_unknown)
 {

@@ -1,0 +1,19 @@
+/*
+ * hold.h - where a launch waits: for credit, and while too much is in flight.
+ */
+#ifndef GSH_CUDA_HOLD_H
+#define GSH_CUDA_HOLD_H
+
+#include "cuda/admit.h"
+
+/*
+ * Takes cost_ns from the bucket of the launch's device, waiting for it on this thread, no lock
+ * held. CUDA_SUCCESS, or what the launch is to return. *paid: something was taken.
+ */
+CUresult gsh_hold_pay(const struct gsh_admission *admission, uint64_t cost_ns,
+		      bool *paid);
+
+/* How much predicted work of this process may be in flight. */
+uint64_t gsh_hold_window_ns(const struct gsh_meter_row *row);
+
+#endif

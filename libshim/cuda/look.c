@@ -1,0 +1,188 @@
+/*
+ * look.c - what a launch is: its lane, context, stream and signature in the meter's tables.
+ *
+ * Knows which launches are none of the gate's business: those that are captured, and those
+ * that will fail. Refuses to know who must wait.
+ */
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cuda/admit.h"
+#include "cuda/process.h"
+#include "cuda/watch.h"
+
+/* ---- lanes ---- */
+
+static bool thread_is_gone(uint32_t tid)
+{
+	return syscall(SYS_tgkill, getpid(), tid, 0) < 0 && errno == ESRCH;
+}
+
+static struct gsh_lane *settle_in(struct gsh_meter *meter, struct gsh_lane *lane,
+				  uint32_t tid)
+{
+	lane->index = (uint16_t)(lane - meter->lanes);
+	lane->random = tid * 2654435761u | 1;
+	lane->left_ns = 0;
+	lane->batch_ns = 0;
+	lane->drawn_ns = 0;
+	lane->stream_handle = 0;
+	lane->dense = lane->dense_rest = lane->dense_next = 0;
+	return lane;
+}
+
+/* Of the calling thread; that of a thread that has ended when all are taken. */
+static struct gsh_lane *take_lane(struct gsh_meter *meter)
+{
+	uint32_t tid = (uint32_t)syscall(SYS_gettid), count;
+
+	count = gsh_load_relaxed(&meter->lanes_used);
+	while (count < GSH_METER_LANES) {
+		if (gsh_cas_acq_rel(&meter->lanes_used, &count, count + 1)) {
+			gsh_store_relaxed(&meter->lanes[count].tid, tid);
+			return settle_in(meter, &meter->lanes[count], tid);
+		}
+	}
+	for (uint32_t i = 0; i < GSH_METER_LANES; i++) {
+		uint32_t seen = gsh_load_relaxed(&meter->lanes[i].tid);
+
+		if (thread_is_gone(seen) &&
+		    gsh_cas_acq_rel(&meter->lanes[i].tid, &seen, tid))
+			return settle_in(meter, &meter->lanes[i], tid);
+	}
+	return NULL;
+}
+
+/* ---- looking up ---- */
+
+/* 906, of the legacy stream while another captures, counts as well. */
+static bool captures(uint64_t stream)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+	CUresult res;
+
+	if (!gsh_driver.call_cuStreamIsCapturing)
+		return false;
+	res = gsh_driver.call_cuStreamIsCapturing((CUstream)(uintptr_t)stream, &status);
+	return res != CUDA_SUCCESS || status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+/* The context of a stream; that of the thread where the driver does not tell. */
+static uint64_t context_of(uint64_t stream, uint64_t current)
+{
+	CUcontext context;
+
+	if (stream <= GSH_STREAM_PER_THREAD || !gsh_driver.call_cuStreamGetCtx)
+		return current;
+	if (gsh_driver.call_cuStreamGetCtx((CUstream)(uintptr_t)stream, &context) !=
+	    CUDA_SUCCESS)
+		return 0;
+	return (uint64_t)(uintptr_t)context;
+}
+
+static struct gsh_stream *look_up_stream(struct gsh_meter *meter, uint64_t handle,
+					 uint64_t current, const struct gsh_lane *lane)
+{
+	struct gsh_meter_context *context = gsh_meter_context(meter, current);
+	uint16_t whose = handle == GSH_STREAM_PER_THREAD ? lane->index : GSH_METER_NONE;
+	struct gsh_stream *stream;
+	uint64_t other;
+
+	if (!context)
+		return NULL;
+	stream = gsh_meter_find_stream(meter, handle,
+				       (uint32_t)(context - meter->contexts), whose);
+	if (stream)
+		return stream;
+	other = context_of(handle, current);
+	if (other != current)
+		context = other ? gsh_meter_context(meter, other) : NULL;
+	return context ? gsh_meter_stream(meter, handle,
+					  (uint32_t)(context - meter->contexts), whose)
+		       : NULL;
+}
+
+/* Of a context that is not the thread's own. */
+static int row_of(uint64_t handle)
+{
+	CUcontext popped;
+	int row;
+
+	if (gsh_driver.cuCtxPushCurrent_v2((CUcontext)(uintptr_t)handle) != CUDA_SUCCESS)
+		return -1;
+	row = gsh_device_row_current();
+	gsh_driver.cuCtxPopCurrent_v2(&popped);
+	return row;
+}
+
+/* Under the lock. */
+static bool look_up(const struct gsh_launch *launch, struct gsh_admission *admission,
+		    uint64_t current, int row)
+{
+	struct gsh_meter *meter = admission->meter;
+	struct gsh_meter_context *context = gsh_meter_context(meter, current);
+	struct gsh_signature *signature;
+
+	admission->stream = look_up_stream(meter, launch->stream, current,
+					   admission->lane);
+	if (!context || !admission->stream)
+		return false;
+	context->row = row;
+	admission->current = (uint32_t)(context - meter->contexts);
+	context = &meter->contexts[admission->stream->context];
+	if (context->row < 0)
+		context->row = row_of(context->handle);
+	if (context->row < 0)
+		return false;
+	admission->row = (uint32_t)context->row;
+	signature = gsh_meter_signature(meter, launch, admission->row);
+	if (!signature)
+		return false;
+	admission->signature = signature;
+	admission->epoch = signature->epoch;
+	admission->cost_class = signature->cost.cost_class;
+	admission->scale_permille = gsh_account_overlap_permille(&context->account);
+	return true;
+}
+
+int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admission,
+		   const struct gsh_meter *meter, struct gsh_lane *lane)
+{
+	int saved = errno, row;
+	uint32_t attention;
+	CUcontext current;
+	bool found;
+
+	admission->lane = NULL;
+	if (gsh_enter() != GSH_MODE_ACTIVE)
+		return gsh_inactive();
+	admission->meter = gsh_meter();
+	if (!admission->meter)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	attention = gsh_load_relaxed(&admission->meter->attention);
+	admission->capturing = attention >= GSH_ATTENTION_CAPTURE;
+	if (admission->capturing && captures(launch->stream))
+		return CUDA_SUCCESS;
+	if (gsh_driver.call_cuCtxGetCurrent(&current) != CUDA_SUCCESS || !current)
+		return CUDA_SUCCESS;
+	row = gsh_device_row_current();
+	if (row < 0)
+		return CUDA_SUCCESS;
+	if (attention & GSH_ATTENTION_IDLE)
+		gsh_watch_wake(admission->meter);
+	if (meter != admission->meter || !lane->tid ||
+	    lane->tid != (uint32_t)syscall(SYS_gettid))
+		lane = take_lane(admission->meter);
+	errno = saved;
+	/* More threads than lanes at once: the driver's queue is all that bounds them. */
+	if (!lane)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	admission->lane = lane;
+	gsh_lock(&admission->meter->lock);
+	found = look_up(launch, admission, (uint64_t)(uintptr_t)current, row);
+	gsh_unlock(&admission->meter->lock);
+	if (!found)
+		admission->lane = NULL;
+	return CUDA_SUCCESS;
+}

@@ -1,0 +1,222 @@
+/*
+ * sample.c - events around a launch; and what is done where there are none.
+ *
+ * Knows how a bracket is begun, ended and undone. What it says when it has completed is
+ * meter.c's to know.
+ */
+#include "cuda/sample.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "cuda/process.h"
+#include "cuda/watch.h"
+#include "policy/bucket.h"
+#include "policy/progress.h"
+
+/* Between two looks at a stream that is waited for, at first. */
+#define LOOK_NS UINT64_C(12500)
+
+static uint64_t scaled(uint64_t ns, uint32_t permille)
+{
+	return ns / 1000 * permille + ns % 1000 * permille / 1000;
+}
+
+/* ---- sampling ---- */
+
+static bool record(CUevent event, uint64_t stream, bool capturing)
+{
+	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+	CUresult res;
+
+	if (capturing)
+		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
+	res = gsh_driver.call_cuEventRecord(event, (CUstream)(uintptr_t)stream);
+	if (capturing)
+		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
+	return res == CUDA_SUCCESS;
+}
+
+/* The context that a bracket was begun in; NULL: it has gone. Under the lock. */
+static struct gsh_meter_context *context_of_bracket(struct gsh_meter *meter,
+						    const struct gsh_bracket *bracket)
+{
+	struct gsh_meter_context *context = &meter->contexts[bracket->context];
+
+	return context->life == bracket->life ? context : NULL;
+}
+
+/* Under the lock. */
+static void undo_bracket(struct gsh_meter *meter, uint16_t number)
+{
+	struct gsh_bracket *bracket = &meter->brackets[number];
+	struct gsh_stream *stream = &meter->streams[bracket->stream];
+	struct gsh_meter_context *context = context_of_bracket(meter, bracket);
+
+	if (context) {
+		gsh_meter_give_event(context, bracket->begin);
+		gsh_meter_give_event(context, bracket->end);
+	}
+	gsh_add_relaxed(&stream->batch_ns, bracket->batch_ns);
+	bracket->signature->brackets--;
+	gsh_meter_give_bracket(meter, number);
+}
+
+static uint16_t new_bracket(const struct gsh_admission *admission, uint64_t handle)
+{
+	struct gsh_meter *meter = admission->meter;
+	struct gsh_stream *stream = admission->stream;
+	struct gsh_meter_context *context = &meter->contexts[stream->context];
+	struct gsh_bracket *bracket;
+	uint16_t number;
+
+	/* Events are made in the current context; another thread may have ended either. */
+	if (stream->handle != handle || context->broken || context->blind ||
+	    context->row != (int)admission->row || stream->context != admission->current)
+		return GSH_METER_NONE;
+	number = gsh_meter_take_bracket(meter);
+	if (number == GSH_METER_NONE)
+		return number;
+	bracket = &meter->brackets[number];
+	if (!gsh_meter_take_events(context, &bracket->begin, &bracket->end)) {
+		gsh_meter_give_bracket(meter, number);
+		return GSH_METER_NONE;
+	}
+	bracket->signature = admission->signature;
+	bracket->signature->brackets++;
+	bracket->epoch = admission->epoch;
+	bracket->context = (uint16_t)stream->context;
+	bracket->life = context->life;
+	bracket->stream = (uint16_t)(stream - meter->streams);
+	bracket->lane = admission->lane->index;
+	bracket->unknown = admission->cost_class == GPUSHIM_COST_UNKNOWN;
+	bracket->batch_ns = gsh_swap_acquire(&stream->batch_ns, 0);
+	return number;
+}
+
+void gsh_sample_begin(const struct gsh_launch *launch,
+		      const struct gsh_admission *admission, struct gsh_pass *pass,
+		      bool paid)
+{
+	struct gsh_meter *meter = admission->meter;
+	struct gsh_bracket *bracket;
+	uint16_t number;
+
+	gsh_lock(&meter->lock);
+	number = new_bracket(admission, launch->stream);
+	gsh_unlock(&meter->lock);
+	if (number == GSH_METER_NONE)
+		return;
+	bracket = &meter->brackets[number];
+	bracket->cost_ns = pass->cost_ns;
+	bracket->scale_permille = admission->scale_permille;
+	bracket->paid = paid;
+	bracket->recorded_ns = gsh_clock_now_ns();
+	if (!record(bracket->begin, launch->stream, admission->capturing)) {
+		gsh_lock(&meter->lock);
+		undo_bracket(meter, number);
+		gsh_unlock(&meter->lock);
+		return;
+	}
+	bracket->launching_ns = gsh_clock_now_ns();
+	pass->sampled = true;
+	pass->bracket = number;
+	pass->stream = (void *)(uintptr_t)launch->stream;
+}
+
+/* ---- blind ---- */
+
+/*
+ * Without events that tell time nothing is ever learned, and a limit would be lifted. Then a
+ * launch under a limit is waited for, at most as long as the progress rule lets others
+ * wait, and the wall time that takes is charged. Slow, but it ends, and it holds.
+ */
+void gsh_sample_go_blind(const struct gsh_launch *launch,
+			 const struct gsh_admission *admission, struct gsh_pass *pass)
+{
+	struct gsh_lane *lane = admission->lane;
+	struct gsh_meter *meter = admission->meter;
+	struct gsh_meter_row *row = &meter->rows[admission->row];
+
+	if (!lane->paid)
+		return;
+	gsh_lock(&meter->lock);
+	row->lost++;
+	row->used = true;
+	gsh_unlock(&meter->lock);
+	pass->blind = true;
+	pass->row = admission->row;
+	pass->charged_ns = scaled(pass->cost_ns, lane->scale_permille);
+	pass->stream = (void *)(uintptr_t)launch->stream;
+}
+
+void gsh_admit_wait(const struct gsh_pass *pass)
+{
+	struct gsh_tenant *tenant = &gsh_process->tenant;
+	struct gpushim_ledger_bucket *bucket = gsh_ledger_bucket(&tenant->ledger,
+								 pass->row);
+	uint64_t began_ns = gsh_clock_now_ns(), took_ns = 0, rest_ns = LOOK_NS;
+	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
+	bool relaxed = gsh_driver.call_cuThreadExchangeStreamCaptureMode != NULL;
+	struct gsh_tenant_time time;
+	int saved = errno;
+	CUresult res;
+
+	if (relaxed)
+		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
+	do {
+		res = gsh_driver.cuStreamQuery((CUstream)pass->stream);
+		took_ns = gsh_clock_now_ns() - began_ns;
+		if (res == CUDA_ERROR_NOT_READY)
+			gsh_clock_sleep_ns(rest_ns);
+		rest_ns += rest_ns / 4;
+	} while (res == CUDA_ERROR_NOT_READY && took_ns < GSH_PROGRESS_NS);
+	if (relaxed)
+		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
+	gsh_tenant_time(tenant, (int)pass->row, &time);
+	gsh_bucket_settle(bucket, &time.terms,
+			  (int64_t)pass->charged_ns - (int64_t)took_ns);
+	gsh_bucket_used(bucket, gsh_clock_now_ns(), took_ns);
+	errno = saved;
+}
+
+/* ---- launched ---- */
+
+/* For people; the driver has just taken the function, so it is one. Under the lock. */
+static void learn_name(struct gsh_signature *signature)
+{
+	const char *name;
+	size_t i;
+
+	if (signature->name[0] || signature->kind != GPUSHIM_LAUNCH_KERNEL ||
+	    !gsh_driver.call_cuFuncGetName ||
+	    gsh_driver.call_cuFuncGetName(
+		    &name, (CUfunction)(uintptr_t)signature->code) != CUDA_SUCCESS)
+		return;
+	for (i = 0; i < sizeof(signature->name) - 1 && name[i]; i++)
+		signature->name[i] = name[i];
+	signature->name[i] = '\0';
+}
+
+void gsh_admit_launched(struct gsh_pass *pass, int res)
+{
+	struct gsh_meter *meter = gsh_process->meter;
+	struct gsh_bracket *bracket = &meter->brackets[pass->bracket];
+	bool capturing = gsh_load_relaxed(&meter->attention) >= GSH_ATTENTION_CAPTURE;
+	bool recorded = res == CUDA_SUCCESS &&
+			record(bracket->end, (uint64_t)(uintptr_t)pass->stream,
+			       capturing);
+
+	gsh_lock(&meter->lock);
+	if (recorded && context_of_bracket(meter, bracket) &&
+	    !meter->streams[bracket->stream].retired &&
+	    meter->streams[bracket->stream].handle == (uint64_t)(uintptr_t)pass->stream) {
+		bracket->launched_ns = gsh_clock_now_ns();
+		learn_name(bracket->signature);
+		gsh_meter_launched(meter, (uint16_t)pass->bracket);
+	} else {
+		undo_bracket(meter, (uint16_t)pass->bracket);
+	}
+	gsh_unlock(&meter->lock);
+	gsh_watch_wake(meter);
+}
