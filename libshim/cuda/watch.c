@@ -129,6 +129,16 @@ static void keep_driver(void)
 		open("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+static uintptr_t find_create(void)
+{
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+	/* A sanitizer must see threads start. Such builds are for tests, which have it. */
+	return (uintptr_t)pthread_create;
+#else
+	return function("pthread_create");
+#endif
+}
+
 static bool start(struct gsh_meter *meter)
 {
 	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *),

@@ -110,5 +110,21 @@ under() {
 		LD_PRELOAD="$BUILD/lib/libgpushim.so" "$@"
 }
 
+# share OUT COMMAND...: runs it and ends as it does; what the device says of the time that it
+# took goes to OUT, see share.py.
+share() { "$python" "$here/share.py" run "$@"; }
+
+# share_under PERCENT OUT COMMAND...: the same as a tenant with that share, under the shim.
+share_under() {
+	local percent=$1 out=$2
+	shift 2
+	share --tenant "$TMPDIR/gpushim/limited" "$out" env GPUSHIM_DIR="$TMPDIR/gpushim" \
+		GPUSHIM_TENANT=limited GPUSHIM_COMPUTE="$percent" \
+		LD_PRELOAD="$BUILD/lib/libgpushim.so" "$@"
+}
+
+# judge_shares EXPRESSION...: about what share wrote into this directory.
+judge_shares() { "$python" "$here/share.py" judge "$@" || exit 1; }
+
 # books [--settled | --until | --print] EXPRESSION...: see books.py.
 books() { "$python" "$here/books.py" "$@" || exit 1; }

@@ -37,11 +37,16 @@ void launches_prepare(void)
 
 void **launches_fill(uint32_t value)
 {
-	static uint32_t word;
-	static uint64_t words = LAUNCHES_WORDS;
-	static void *parameters[] = { &launches.to, &word, &words };
+	/* Of each thread its own: several launch at once. */
+	static __thread uint32_t word;
+	static __thread uint64_t words;
+	static __thread void *parameters[3];
 
 	word = value;
+	words = LAUNCHES_WORDS;
+	parameters[0] = &launches.to;
+	parameters[1] = &word;
+	parameters[2] = &words;
 	return parameters;
 }
 

@@ -30,7 +30,7 @@ static void held(const char *load, uint64_t launch_ns)
 	tenant_dir();
 	pid = tenant_start("loads_without_end", LIMIT, variable, NULL);
 	CU_ASSERT(gate_was_busy(40 * GATE_MS));
-	CU_ASSERT(gate_holds(200, launch_ns, 800));
+	CU_ASSERT(gate_holds(200, launch_ns, 500));
 	CU_ASSERT(GATE_COUNTED(delayed) > 0);
 	tenant_discard(pid);
 }
@@ -97,8 +97,8 @@ static void four_processes_get_no_more_than_a_fifth(void)
 	for (int i = 0; i < 4; i++)
 		pids[i] = tenant_start("loads_without_end", LIMIT, "LOAD=200", NULL);
 	CU_ASSERT(gate_was_busy(60 * GATE_MS));
-	CU_ASSERT(gate_stays_below(200, 200 * GATE_US, 1000));
-	CU_ASSERT(gate_holds(100, 100 * GATE_MS, 500));
+	CU_ASSERT(gate_stays_below(200, 200 * GATE_US, 600));
+	CU_ASSERT(gate_holds(100, 100 * GATE_MS, 400));
 	for (int i = 0; i < 4; i++)
 		tenant_discard(pids[i]);
 }
@@ -196,7 +196,7 @@ static void change_to(uint32_t permille)
 	CU_ASSERT(publish(permille, 0));
 	use = gate_watch(500);
 	CU_ASSERT(use.wall_ns > 0);
-	CU_ASSERT(gate_holds(permille, GATE_MS, 500));
+	CU_ASSERT(gate_holds(permille, GATE_MS, 400));
 }
 
 static void a_changed_limit_holds_within_half_a_second(void)
@@ -207,7 +207,7 @@ static void a_changed_limit_holds_within_half_a_second(void)
 	pid = tenant_start("loads_without_end", "GPUSHIM_TENANT=default", "LOAD=1000",
 			   NULL);
 	CU_ASSERT(gate_was_busy(100 * GATE_MS));
-	CU_ASSERT(gate_holds(500, GATE_MS, 500));
+	CU_ASSERT(gate_holds(500, GATE_MS, 300));
 	change_to(100);
 	change_to(800);
 	tenant_discard(pid);

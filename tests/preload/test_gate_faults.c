@@ -47,7 +47,7 @@ static void with_fault(const char *fault, const char *load, uint64_t launch_ns)
 {
 	tenant_dir();
 	goes_on_within_bounds(tenant_start("loads_without_end", LIMIT, load, fault, NULL),
-			      launch_ns, 800);
+			      launch_ns, 500);
 }
 
 static void short_and_long(const char *fault)
@@ -131,7 +131,7 @@ static void who_dies_of_an_illegal_address_disturbs_nobody(void)
 	tenant_dir();
 	sibling = tenant_start("loads_without_end", LIMIT, "LOAD=500", NULL);
 	CU_ASSERT(gate_was_busy(40 * GATE_MS));
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 2; i++) {
 		pid = tenant_start("dies_of_an_illegal_address", LIMIT, NULL);
 		if (tenant_met(pid)) {
 			CU_ASSERT(gate_holds(200, GATE_MS, 300));
@@ -139,7 +139,7 @@ static void who_dies_of_an_illegal_address_disturbs_nobody(void)
 		}
 		CU_ASSERT(tenant_ends(pid));
 	}
-	CU_ASSERT(gate_holds(200, GATE_MS, 500));
+	CU_ASSERT(gate_holds(200, GATE_MS, 400));
 	tenant_discard(sibling);
 }
 
@@ -149,7 +149,7 @@ TENANT_BODY(launches_in_vain)
 {
 	gate_deadline(10);
 	gate_open();
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < 8; i++)
 		check_result(gate_work(10 * GATE_MS, gate.stream), CUDA_SUCCESS);
 	/* No block has so many threads: refused, and not paid for. */
 	for (int i = 0; i < 2000; i++)
@@ -169,7 +169,7 @@ static void launches_that_fail_cost_nothing(void)
 	pid = tenant_start("launches_in_vain", LIMIT, "LOAD=500", NULL);
 	if (tenant_met(pid)) {
 		tenant_go(pid);
-		CU_ASSERT(gate_holds(200, GATE_MS, 600));
+		CU_ASSERT(gate_holds(200, GATE_MS, 400));
 		tenant_discard(pid);
 	} else {
 		CU_ASSERT(tenant_ends(pid));
@@ -238,7 +238,7 @@ static void holds_without(const char *symbol)
 	snprintf(variable, sizeof(variable), "LD_LIBRARY_PATH=%s", directory);
 	pid = tenant_start("loads_without_end", LIMIT, "LOAD=500", variable, NULL);
 	CU_ASSERT(gate_was_busy(40 * GATE_MS));
-	CU_ASSERT(gate_holds(200, GATE_MS, 500));
+	CU_ASSERT(gate_holds(200, GATE_MS, 400));
 	CU_ASSERT(GATE_COUNTED(samples) > 10);
 	tenant_discard(pid);
 	tenant_forget();
@@ -287,7 +287,7 @@ static void scribbled_words_neither_free_nor_stop_a_tenant(void)
 			__atomic_store_n(&bucket->refilled_ns, scribbles[i].refilled_ns,
 					 __ATOMIC_RELAXED);
 		spoilt++;
-		part = gate_watch(300);
+		part = gate_watch(250);
 		/* Not stopped for good. */
 		CU_ASSERT(part.busy_ns > 0);
 		use.busy_ns += part.busy_ns;
@@ -297,7 +297,7 @@ static void scribbled_words_neither_free_nor_stop_a_tenant(void)
 	CU_ASSERT(use.busy_ns <= use.wall_ns / 5 + (spoilt + 1) * 36 * GATE_MS);
 	CU_ASSERT(__atomic_load_n(&bucket->repairs, __ATOMIC_RELAXED) >=
 		  repairs + spoilt);
-	CU_ASSERT(gate_holds(200, GATE_MS, 500));
+	CU_ASSERT(gate_holds(200, GATE_MS, 400));
 	tenant_discard(pid);
 }
 

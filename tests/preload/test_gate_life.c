@@ -37,7 +37,7 @@ static void holds_from_here(pid_t pid)
 	samples = GATE_COUNTED(samples);
 	tenant_go(pid);
 	CU_ASSERT(GATE_COUNTS(samples, samples + 20));
-	CU_ASSERT(gate_holds(200, GATE_MS, 600));
+	CU_ASSERT(gate_holds(200, GATE_MS, 400));
 	tenant_discard(pid);
 }
 
@@ -119,13 +119,13 @@ TENANT_BODY(resets_beside_launches)
 
 	gate_deadline(20);
 	tenant_context();
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 4; i++) {
 		gate_load_code();
 		for (int j = 0; j < 3; j++)
 			check(pthread_create(&others[j], NULL, launches_slowly,
 					     gate.stream) == 0);
 		/* They are in the call by then, and not out of it. */
-		usleep(30000);
+		usleep(20000);
 		check_result(cuDevicePrimaryCtxReset(0), CUDA_SUCCESS);
 		check_result(cuDevicePrimaryCtxRetain(&gate.context, 0), CUDA_SUCCESS);
 		check_result(cuCtxSetCurrent(gate.context), CUDA_SUCCESS);
@@ -142,7 +142,7 @@ static void a_primary_context_is_reset_while_other_threads_launch(void)
 {
 	tenant_dir();
 	holds_from_here(tenant_start("resets_beside_launches", LIMIT, "LOAD=500",
-				     "SIMGPU_FAULTS=slow:cuLaunchCooperativeKernel=150ms",
+				     "SIMGPU_FAULTS=slow:cuLaunchCooperativeKernel=100ms",
 				     NULL));
 }
 
@@ -160,13 +160,13 @@ TENANT_BODY(resets_beside_waiting_launches)
 
 	gate_deadline(20);
 	tenant_context();
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 3; i++) {
 		gate_load_code();
 		gate_owe(60 * GATE_MS);
 		for (int j = 0; j < 3; j++)
 			check(pthread_create(&others[j], NULL, launches_late,
 					     gate.stream) == 0);
-		usleep(30000);
+		usleep(20000);
 		check_result(cuDevicePrimaryCtxReset(0), CUDA_SUCCESS);
 		check_result(cuDevicePrimaryCtxRetain(&gate.context, 0), CUDA_SUCCESS);
 		check_result(cuCtxSetCurrent(gate.context), CUDA_SUCCESS);
@@ -354,7 +354,7 @@ static void a_forked_process_has_an_account_of_its_own(void)
 	tenant_dir();
 	pid = tenant_start("forks_a_load", LIMIT, "LOAD=500", NULL);
 	CU_ASSERT(gate_was_busy(100 * GATE_MS));
-	CU_ASSERT(gate_stays_below(200, GATE_MS, 600));
+	CU_ASSERT(gate_stays_below(200, GATE_MS, 400));
 	snapshot = tenant_snapshot(tenant_dir(), "default");
 	for (unsigned i = 0; snapshot && i < snapshot->usages_count; i++)
 		launching += snapshot->usages[i].time.launches > 10;
@@ -373,7 +373,7 @@ static void who_is_killed_leaves_no_debt(void)
 
 	tenant_dir();
 	survivor = tenant_start("loads_without_end", LIMIT, "LOAD=500", NULL);
-	for (int round = 0; round < 3; round++) {
+	for (int round = 0; round < 2; round++) {
 		for (int i = 0; i < 3; i++)
 			pids[i] = tenant_start("loads_without_end", LIMIT, "LOAD=1000",
 					       NULL);
@@ -382,7 +382,7 @@ static void who_is_killed_leaves_no_debt(void)
 		for (int i = 0; i < 3; i++)
 			tenant_discard(pids[i]);
 	}
-	CU_ASSERT(gate_holds(200, GATE_MS, 600));
+	CU_ASSERT(gate_holds(200, GATE_MS, 400));
 	CU_ASSERT_EQUAL(GATE_COUNTED(released), 0);
 	tenant_discard(survivor);
 }
