@@ -81,9 +81,11 @@ static uint64_t context_of(uint64_t stream, uint64_t current)
 	return (uint64_t)(uintptr_t)context;
 }
 
-static struct gsh_stream *look_up_stream(struct gsh_meter *meter, uint64_t handle,
-					 uint64_t current, const struct gsh_lane *lane)
+static struct gsh_stream *look_up_stream(struct gsh_admission *admission, uint64_t handle,
+					 uint64_t current)
 {
+	struct gsh_meter *meter = admission->meter;
+	const struct gsh_lane *lane = admission->lane;
 	struct gsh_meter_context *context = gsh_meter_context(meter, current);
 	uint16_t whose = handle == GSH_STREAM_PER_THREAD ? lane->index : GSH_METER_NONE;
 	struct gsh_stream *stream;
@@ -96,9 +98,13 @@ static struct gsh_stream *look_up_stream(struct gsh_meter *meter, uint64_t handl
 	if (stream)
 		return stream;
 	other = context_of(handle, current);
-	if (other != current)
-		context = other ? gsh_meter_context(meter, other) : NULL;
-	return context ? gsh_meter_stream(meter, handle,
+	if (!other)
+		/* It is none. */
+		admission->lane = NULL;
+	else if (other != current)
+		context = gsh_meter_context(meter, other);
+	return context && other
+		       ? gsh_meter_stream(meter, handle,
 					  (uint32_t)(context - meter->contexts), whose)
 		       : NULL;
 }
@@ -116,34 +122,37 @@ static int row_of(uint64_t handle)
 	return row;
 }
 
-/* Under the lock. */
-static bool look_up(const struct gsh_launch *launch, struct gsh_admission *admission,
-		    uint64_t current, int row)
+/*
+ * Fills in the admission; a lane of NULL: the driver will refuse the launch. CUDA_SUCCESS, or
+ * what it is to return. Under the lock.
+ */
+static CUresult look_up(const struct gsh_launch *launch, struct gsh_admission *admission,
+			uint64_t current, int row)
 {
 	struct gsh_meter *meter = admission->meter;
 	struct gsh_meter_context *context = gsh_meter_context(meter, current);
 	struct gsh_signature *signature;
 
-	admission->stream = look_up_stream(meter, launch->stream, current,
-					   admission->lane);
+	admission->stream = look_up_stream(admission, launch->stream, current);
+	/* Of contexts there are more than in anything that was ever seen. */
 	if (!context || !admission->stream)
-		return false;
+		return admission->lane ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
 	context->row = row;
 	admission->current = (uint32_t)(context - meter->contexts);
 	context = &meter->contexts[admission->stream->context];
 	if (context->row < 0)
 		context->row = row_of(context->handle);
-	if (context->row < 0)
-		return false;
+	if (context->row < 0) {
+		admission->lane = NULL;
+		return CUDA_SUCCESS;
+	}
 	admission->row = (uint32_t)context->row;
 	signature = gsh_meter_signature(meter, launch, admission->row);
-	if (!signature)
-		return false;
 	admission->signature = signature;
 	admission->epoch = signature->epoch;
 	admission->cost_class = signature->cost.cost_class;
 	admission->scale_permille = gsh_account_overlap_permille(&context->account);
-	return true;
+	return CUDA_SUCCESS;
 }
 
 int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admission,
@@ -152,7 +161,7 @@ int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admiss
 	int saved = errno, row;
 	uint32_t attention;
 	CUcontext current;
-	bool found;
+	CUresult res;
 
 	admission->lane = NULL;
 	if (gsh_enter() != GSH_MODE_ACTIVE)
@@ -168,21 +177,19 @@ int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admiss
 		return CUDA_SUCCESS;
 	row = gsh_device_row_current();
 	if (row < 0)
-		return CUDA_SUCCESS;
+		return -row;
 	if (attention & GSH_ATTENTION_IDLE)
 		gsh_watch_wake(admission->meter);
 	if (meter != admission->meter || !lane->tid ||
 	    lane->tid != (uint32_t)syscall(SYS_gettid))
 		lane = take_lane(admission->meter);
 	errno = saved;
-	/* More threads than lanes at once: the driver's queue is all that bounds them. */
+	/* More threads at once than there are lanes, or no memory for them. */
 	if (!lane)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	admission->lane = lane;
 	gsh_lock(&admission->meter->lock);
-	found = look_up(launch, admission, (uint64_t)(uintptr_t)current, row);
+	res = look_up(launch, admission, (uint64_t)(uintptr_t)current, row);
 	gsh_unlock(&admission->meter->lock);
-	if (!found)
-		admission->lane = NULL;
-	return CUDA_SUCCESS;
+	return res;
 }

@@ -148,7 +148,6 @@ static void release(struct gsh_meter *meter, struct gsh_meter_context *context,
 
 	gsh_meter_give_event(context, bracket->begin);
 	gsh_meter_give_event(context, bracket->end);
-	bracket->signature->brackets--;
 	gsh_meter_give_bracket(meter, number);
 }
 

@@ -22,12 +22,12 @@
 #include "policy/cost.h"
 
 enum {
-	GSH_METER_CONTEXTS = 64,
+	GSH_METER_CONTEXTS = 256,
 	GSH_METER_STREAMS = 1024,
 	GSH_METER_BRACKETS = 1024,
 	GSH_METER_SETS = 512, /* of signatures */
 	GSH_METER_WAYS = 8,
-	GSH_METER_LANES = 512,
+	GSH_METER_LANES = 2048,
 	GSH_METER_EVENTS = 256, /* free ones kept for each context */
 	GSH_LANE_CACHE = 64,
 	GSH_LANE_STREAMS = 8,
@@ -54,7 +54,6 @@ struct gsh_signature {
 	uint32_t kind;
 	uint32_t row;	   /* device */
 	uint32_t epoch;	   /* atomic; changes when lanes must look again */
-	uint32_t brackets; /* not completed */
 	uint64_t used_at;  /* of meter->uses: for replacing the least recently used */
 	uint64_t launches; /* atomic; a lane's last few are missing */
 	uint64_t shown_launches;
@@ -175,7 +174,8 @@ struct gsh_meter {
 	uint32_t in_flight; /* brackets; under the lock */
 	uint64_t uses;
 	uint16_t free_bracket, free_stream,
-		active; /* heads of lists; active: streams with brackets */
+		active;	      /* heads of lists; active: streams with brackets */
+	uint16_t next_stream; /* to be looked at when one must make room */
 	bool prepared;
 	uint16_t hashed[256]; /* streams by handle */
 	struct gsh_meter_row rows[GPUSHIM_DEVICES_MAX];

@@ -91,30 +91,6 @@ struct gsh_stream *gsh_meter_find_stream(struct gsh_meter *meter, uint64_t handl
 	return NULL;
 }
 
-struct gsh_stream *gsh_meter_stream(struct gsh_meter *meter, uint64_t handle,
-				    uint32_t context, uint16_t lane)
-{
-	uint16_t *head = bucket_of(meter, handle, context, lane), at;
-	struct gsh_stream *stream = gsh_meter_find_stream(meter, handle, context, lane);
-
-	if (stream)
-		return stream;
-	at = meter->free_stream;
-	if (at == GSH_METER_NONE)
-		return NULL;
-	stream = &meter->streams[at];
-	meter->free_stream = stream->next_hashed;
-	memset(stream, 0, sizeof(*stream));
-	stream->handle = handle;
-	stream->context = context;
-	stream->lane = lane;
-	stream->first = stream->last = GSH_METER_NONE;
-	stream->next_active = stream->previous_active = GSH_METER_NONE;
-	stream->next_hashed = *head;
-	*head = at;
-	return stream;
-}
-
 static void activate(struct gsh_meter *meter, struct gsh_stream *stream)
 {
 	uint16_t at = (uint16_t)(stream - meter->streams);
@@ -159,6 +135,49 @@ void gsh_meter_retire(struct gsh_meter *meter, struct gsh_stream *stream)
 	stream->retired = true;
 	if (stream->first == GSH_METER_NONE)
 		free_stream(meter, stream);
+}
+
+/* Makes room: one that has nothing in flight is forgotten, round and round. */
+static void retire_one(struct gsh_meter *meter)
+{
+	for (int i = 0; i < GSH_METER_STREAMS; i++) {
+		struct gsh_stream *stream = &meter->streams[meter->next_stream];
+
+		meter->next_stream = (uint16_t)((meter->next_stream + 1) %
+						GSH_METER_STREAMS);
+		if (stream->handle && !stream->retired &&
+		    stream->first == GSH_METER_NONE) {
+			gsh_meter_retire(meter, stream);
+			return;
+		}
+	}
+}
+
+struct gsh_stream *gsh_meter_stream(struct gsh_meter *meter, uint64_t handle,
+				    uint32_t context, uint16_t lane)
+{
+	uint16_t *head, at;
+	struct gsh_stream *stream = gsh_meter_find_stream(meter, handle, context, lane);
+
+	if (stream)
+		return stream;
+	if (meter->free_stream == GSH_METER_NONE)
+		retire_one(meter);
+	head = bucket_of(meter, handle, context, lane);
+	at = meter->free_stream;
+	if (at == GSH_METER_NONE)
+		return NULL;
+	stream = &meter->streams[at];
+	meter->free_stream = stream->next_hashed;
+	memset(stream, 0, sizeof(*stream));
+	stream->handle = handle;
+	stream->context = context;
+	stream->lane = lane;
+	stream->first = stream->last = GSH_METER_NONE;
+	stream->next_active = stream->previous_active = GSH_METER_NONE;
+	stream->next_hashed = *head;
+	*head = at;
+	return stream;
 }
 
 void gsh_meter_forget_context(struct gsh_meter *meter, uint32_t number)
@@ -287,12 +306,10 @@ struct gsh_signature *gsh_meter_signature(struct gsh_meter *meter,
 		return known;
 	}
 	for (int i = 0; i < GSH_METER_WAYS; i++)
-		if (!set[i].brackets && (!oldest || set[i].used_at < oldest->used_at))
+		if (!oldest || set[i].used_at < oldest->used_at)
 			oldest = &set[i];
-	if (!oldest)
-		return NULL;
 	epoch = oldest->epoch;
-	/* Lanes that remember the old one see the new number, at the latest after the cost. */
+	/* By it lanes and brackets in flight know that it is no longer the one they mean. */
 	gsh_store_relaxed(&oldest->epoch, epoch + 1);
 	oldest->code = launch->code;
 	memcpy(oldest->shape, launch->shape, sizeof(launch->shape));

@@ -58,7 +58,6 @@ static void undo_bracket(struct gsh_meter *meter, uint16_t number)
 		gsh_meter_give_event(context, bracket->end);
 	}
 	gsh_add_relaxed(&stream->batch_ns, bracket->batch_ns);
-	bracket->signature->brackets--;
 	gsh_meter_give_bracket(meter, number);
 }
 
@@ -83,7 +82,6 @@ static uint16_t new_bracket(const struct gsh_admission *admission, uint64_t hand
 		return GSH_METER_NONE;
 	}
 	bracket->signature = admission->signature;
-	bracket->signature->brackets++;
 	bracket->epoch = admission->epoch;
 	bracket->context = (uint16_t)stream->context;
 	bracket->life = context->life;

@@ -143,8 +143,7 @@ static bool start(struct gsh_meter *meter)
 {
 	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
 		      void *) = (int (*)(pthread_t *, const pthread_attr_t *,
-					 void *(*)(void *),
-					 void *))function("pthread_create");
+					 void *(*)(void *), void *))find_create();
 	uint64_t all = ~UINT64_C(0), before;
 	pthread_t thread;
 	bool started;

@@ -11,7 +11,7 @@ run    runs COMMAND, and writes to OUT, as JSON:
            worst      the highest part of any second within; of all, if that was less
            ledger_ns  the time that gpushim-ctl shows for its tenant, if there is one
        and ends as COMMAND did
-judge  ends with 1 and sentences if one of the Python expressions is not true; in them the
+judge  says what share found, and ends with 1 and sentences if one of the Python expressions is not true; in them the
        figures of bare.json, say, are bare.gpu_ns and so on
 
 Knows the books of the simulated device (books.py). Refuses to know limits, and judges nothing
@@ -99,11 +99,14 @@ def judge(expressions):
     for name in glob.glob("*.json"):
         with open(name, encoding="ascii") as file:
             known[os.path.splitext(name)[0]] = SimpleNamespace(**json.load(file))
+    for name, row in known.items():
+        print(f"{name}: {100 * row.share:.1f} % of the device for {row.busy_ns / 1e9:.1f} s, "
+              f"at most {100 * row.worst:.1f} % of a second; {row.kernels} kernels, "
+              f"{row.gpu_ns} ns"
+              + (f", {row.ledger_ns} ns says the ledger" if "ledger_ns" in vars(row) else ""))
     wrong = [expression for expression in expressions if not eval(expression, {}, known)]
     for expression in wrong:
         print(f"FAILED: not true: {expression}")
-    if wrong:
-        print(*(f"{name}: {row}" for name, row in known.items()), sep="\n")
     return 1 if wrong else 0
 
 
