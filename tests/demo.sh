@@ -1,13 +1,16 @@
 #!/bin/bash
-# make demo: two tenants with different quotas on one GPU. The greedy one is refused at its
-# quota and goes on living, its neighbour notices nothing, and what gpushim says of both is
-# what the device itself says. Ends with 0 only if every promise it prints was kept.
+# make demo: two tenants on one GPU, twice. Memory: the greedy one is refused at its quota and
+# goes on living, and its neighbour notices nothing. Time: both would take all of it, and get
+# the shares that they were given, also when one is changed while they run. What gpushim says
+# of both is compared with what the device itself says. Ends with 0 only if every promise it
+# prints was kept.
 #
 # Environment: BUILD, the build directory; DEMO_GPU=sim|real|auto (default auto).
 #
-# On the simulated GPU both programs are written by others and come from Debian: Python with
-# numba, and ffmpeg. On a real one numba is replaced by examples/greedy, as Debian's is too
-# old for a driver of CUDA 13, and the device's own words are NVML's, by nvidia-smi.
+# On the simulated GPU all programs are written by others and come from Debian: Python with
+# numba, and ffmpeg. On a real one numba is replaced by examples/greedy and examples/work, as
+# Debian's is too old for a driver of CUDA 13, and the device's own words are NVML's, by
+# nvidia-smi, and of time those of examples/work.
 set -u
 
 BUILD=$(readlink -f "${BUILD:-build}")
@@ -62,14 +65,19 @@ greedy_quota=1024 chunk=64 # MiB
 if [ "$gpu" = sim ]; then
 	need_numba
 	greedy=("$python" "$here/numba_greedy.py" "$chunk")
+	busy=("$python" "$here/numba_busy.py" --steps 200000)
 	title='one simulated GPU; the programs are those of Debian, unmodified'
 	keep_device
 else
 	greedy=("$BUILD/examples/greedy" --chunk "${chunk}MiB")
+	rate=$("$BUILD/examples/work" --calibrate) ||
+		fail "examples/work could not measure the device."
+	busy=("$BUILD/examples/work" --kernel-us 200 --iterations-per-us "$rate"
+		--seconds 3600 --interval 0.1)
 	title='a real GPU'
 fi
 
-say "Two tenants on $title" '' 'limits.json' ''
+say "Two tenants on $title" '' 'I. MEMORY' '' 'limits.json' ''
 cat >limits.json <<END
 { "version": 1,
   "tenants": {
@@ -117,8 +125,8 @@ cat frames.raw >&"$video_in"
 agree --dir "$dir" busy || exit 1
 
 say 'While both hold what they have, gpushim-ctl show says:' ''
-ctl show --dir "$dir" | sed 's/^/  /'
-say ''
+memory_shown() { sed '/^TIME OF DEVICES/,$d; s/^./  &/'; }
+ctl show --dir "$dir" | memory_shown
 if [ "$gpu" = sim ]; then
 	say 'and the device itself:' ''
 	"$BUILD/bin/simgpu" status | sed 's/^/  /'
@@ -137,4 +145,72 @@ cmp -s alone beside ||
 agree --dir "$dir" --words "$line" "done"
 ok "video: $(grep -vc '^#' beside) frames, every MD5 sum as without gpushim and without a neighbour" \
 	"greedy: ${line#right: }; every block it holds kept its contents"
-say '' 'Every promise was kept.'
+
+# --- time ---
+
+time_dir=$TMPDIR/time
+mkfifo busy.in
+declare -A pid
+# start_both [COMMAND...]: the busy program twice, each by `COMMAND... NAME --`, if there is one.
+start_both() {
+	local name
+	for name in infer train; do
+		"$@" ${1:+"$name" --} "${busy[@]}" <busy.in >$name.words 2>$name.progress &
+		pid[$name]=$!
+		kill_at_exit $!
+	done
+	exec {busy_in}>busy.in
+}
+end_both() {
+	local name
+	# numba ends with its input, examples/work by a signal.
+	exec {busy_in}>&-
+	[ "$gpu" = sim ] || kill "${pid[@]}"
+	for name in infer train; do
+		wait "${pid[$name]}" || fail "$name ended with exit status $?: $(
+			cat $name.words && tail -n 5 $name.progress
+		)"
+	done
+}
+# shares LIMIT_OF_INFER LIMIT_OF_TRAIN | shares: three seconds of both.
+shares() {
+	say ''
+	"$python" "$tests/demo_shares.py" "$gpu" ${1:+--dir "$time_dir"} 3 \
+		"infer=${pid[infer]}${1:+:$1}" "train=${pid[train]}${2:+:$2}" || exit 1
+	say ''
+}
+
+say '' 'II. TIME' '' 'Two programs that launch kernels of 200 us without a pause. Without' \
+	'gpushim the driver gives each the same, and nobody is asked:'
+start_both
+shares
+end_both
+
+cat >shares.json <<END
+{ "version": 1,
+  "tenants": {
+    "infer": { "compute": 30 },
+    "train": { "compute": 60 } } }
+END
+say 'Now as tenants:' '' 'shares.json' ''
+sed 's/^/  /' shares.json
+ctl apply --dir "$time_dir" shares.json >applied || fail "gpushim-ctl apply did not succeed."
+start_both "$BUILD/bin/gpushim-run" --dir "$time_dir" --tenant
+shares 30 60
+say 'gpushim-ctl show:' ''
+ctl show --dir "$time_dir" | sed -n 's/^/  /; /TIME OF DEVICES/,$p'
+say '' 'While both run:  gpushim-ctl set infer compute=10'
+ctl set --dir "$time_dir" infer compute=10 >changed || fail "gpushim-ctl set did not succeed."
+shares 10 60
+end_both
+
+say 'The promises:' ''
+ok 'nobody had more of the device than its limit and two points, also after the change' \
+	'nobody was held below six tenths of its limit, though both would have taken everything' \
+	'gpushim-ctl showed nobody less than the device did'
+for name in infer train; do
+	ok "$name: $(sed -nE 's/^(right|plain \(.*\)): //p' $name.words), all results right"
+done
+say '' 'Without an agent time cannot be told from waiting for others, but for short and steady' \
+	'kernels as these: beside others, tenants with long kernels get less than their share.' \
+	'' 'Every promise was kept.'

@@ -57,9 +57,12 @@ static void become_dense(struct gsh_lane *lane)
  * nobody can know which launches are measured; little at first, since what a thread has
  * drawn and does not use before it ends is lost.
  */
-static uint64_t extra_of(struct gsh_lane *lane, uint64_t cost_ns, uint32_t cost_class,
-			 uint64_t window_ns)
+static uint64_t extra_of(const struct gsh_admission *admission, uint64_t cost_ns)
 {
+	struct gsh_meter *meter = admission->meter;
+	struct gsh_lane *lane = admission->lane;
+	uint64_t window_ns = gsh_hold_window_ns(&meter->rows[admission->row]);
+	bool alone = !gsh_load_relaxed(&meter->mixed);
 	uint64_t horizon_ns, extra_ns;
 
 	become_dense(lane);
@@ -67,10 +70,16 @@ static uint64_t extra_of(struct gsh_lane *lane, uint64_t cost_ns, uint32_t cost_
 		lane->dense--;
 		return 0;
 	}
-	if (cost_class == GPUSHIM_COST_UNKNOWN)
+	if (admission->cost_class == GPUSHIM_COST_UNKNOWN)
 		return 0;
-	horizon_ns = cost_class == GPUSHIM_COST_LEARNED ? GSH_METER_STEADY_NS
-							: GSH_METER_VARIABLE_NS;
+	if (!alone)
+		/* Nobody knows when unmeasured launches of streams that overlap ran. Who has a
+		 * limit leaves the device time for events. */
+		horizon_ns = lane->paid ? GSH_METER_MIXED_NS : GSH_METER_VARIABLE_NS;
+	else
+		horizon_ns = admission->cost_class == GPUSHIM_COST_LEARNED
+				     ? GSH_METER_STEADY_NS
+				     : GSH_METER_VARIABLE_NS;
 	if (horizon_ns > window_ns / 4)
 		horizon_ns = window_ns / 4;
 	extra_ns = horizon_ns / 2 + next_random(lane) % horizon_ns;
@@ -119,9 +128,7 @@ static CUresult draw(const struct gsh_admission *admission, uint64_t cost_ns,
 		     bool *measure)
 {
 	struct gsh_lane *lane = admission->lane;
-	uint64_t extra_ns = extra_of(
-		lane, cost_ns, admission->cost_class,
-		gsh_hold_window_ns(&admission->meter->rows[admission->row]));
+	uint64_t extra_ns = extra_of(admission, cost_ns);
 	CUresult res;
 
 	if (lane->row != admission->row ||
@@ -169,7 +176,7 @@ int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admis
 		if (measure && !pass->sampled)
 			gsh_sample_go_blind(launch, admission, pass);
 		if (!pass->sampled && !pass->blind)
-			gsh_add_relaxed(&admission->stream->batch_ns, pass->cost_ns);
+			lane->batch_ns += pass->cost_ns;
 		gsh_watch_wake(admission->meter);
 	}
 	errno = saved;

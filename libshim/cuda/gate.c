@@ -95,6 +95,10 @@ static void uncount(struct gsh_pass *pass)
 	gsh_store_relaxed(launches, *launches - 1);
 	entry->launches--;
 	lane->left_ns += pass->cost_ns;
+	/* Nor is it in what the next sample settles, or it would be given back twice. */
+	if (!pass->sampled && !pass->blind)
+		lane->batch_ns -= pass->cost_ns < lane->batch_ns ? pass->cost_ns
+								 : lane->batch_ns;
 }
 
 /* Pays from the lane's credit, if that is enough. */

@@ -20,6 +20,8 @@
 
 /* Launches of unknown cost in flight. */
 #define UNKNOWN_MAX 2u
+/* From 100 ms to 6.4 s. */
+enum { CROWD_DOUBLINGS = 6 };
 /* Longest sleep at the gate: limits change, and siblings settle. */
 #define SLEEP_MAX_NS UINT64_C(5000000)
 #define SLEEP_MIN_NS UINT64_C(50000)
@@ -100,13 +102,16 @@ static bool is_crowded(const struct gsh_meter_row *row, bool unknown)
 
 /*
  * How long a launch waits because too much is in flight: what is in flight may be waiting for
- * it, while other work completes and so keeps the progress rule from applying.
+ * it, while other work completes and so keeps the progress rule from applying. Longer each
+ * time, as with that rule, while nothing completes.
  */
 static uint64_t crowd_patience_ns(const struct gsh_meter_row *row)
 {
 	uint64_t ns = 4 * gsh_load_relaxed(&row->in_flight_ns);
+	uint32_t passes = gsh_load_relaxed(&row->crowd_passes);
 
-	return ns > GSH_PROGRESS_NS ? ns : GSH_PROGRESS_NS;
+	ns = ns > GSH_PROGRESS_NS ? ns : GSH_PROGRESS_NS;
+	return passes < CROWD_DOUBLINGS ? ns << passes : ns << CROWD_DOUBLINGS;
 }
 
 /* For people: the terms that this launch is under. */
@@ -135,6 +140,7 @@ CUresult gsh_hold_pay(const struct gsh_admission *admission, uint64_t cost_ns, b
 	uint64_t began_ns = 0, rest_ns = SLEEP_MIN_NS, now_ns, wait_ns;
 	struct gsh_tenant_time time;
 	uint32_t bell;
+	bool crowded;
 
 	*paid = false;
 	for (;;) {
@@ -151,7 +157,8 @@ CUresult gsh_hold_pay(const struct gsh_admission *admission, uint64_t cost_ns, b
 						&wait_ns);
 			break;
 		}
-		if (is_crowded(row, unknown) &&
+		crowded = is_crowded(row, unknown);
+		if (crowded &&
 		    (!began_ns || now_ns - began_ns < crowd_patience_ns(row))) {
 			wait_ns = rest_ns;
 			rest_ns *= 2;
@@ -159,13 +166,14 @@ CUresult gsh_hold_pay(const struct gsh_admission *admission, uint64_t cost_ns, b
 				rest_ns = SLEEP_MAX_NS / 4;
 		} else if (gsh_bucket_take(bucket, &time.terms, now_ns, cost_ns,
 					   &wait_ns)) {
+			gsh_add_relaxed(&row->crowd_passes, (uint32_t)crowded);
 			break;
 		}
 		*paid = false;
 		if (!began_ns) {
 			began_ns = now_ns;
 			begin_waiting(row, use, now_ns);
-		} else if (passes_by_progress(admission->row, now_ns)) {
+		} else if (!crowded && passes_by_progress(admission->row, now_ns)) {
 			gsh_bucket_settle(bucket, &time.terms, -(int64_t)cost_ns);
 			gsh_add_relaxed(&row->released, 1);
 			*paid = true;

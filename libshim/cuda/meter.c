@@ -24,6 +24,9 @@
 #define BASE_MAX_NS UINT64_C(1000000000)
 /* A bracket that has not completed by then, beyond 16 times its cost, never will. */
 #define NEVER_NS UINT64_C(60000000000)
+/* Errors in a row after which the driver is asked about a context's events no more. */
+enum { ERRORS_MAX = 8 };
+
 /* Dear samples of a steady signature in a row that may have waited for their turn. */
 enum { DOUBTFUL_MAX = 8 };
 
@@ -293,10 +296,12 @@ static bool complete(struct gsh_meter *meter, struct gsh_meter_context *context,
 	settle(row, context->row, bracket, used_ns, now_ns);
 	stream->last_end_ns = piece.end_ns;
 	context->completed_ns = now_ns;
+	context->errors = 0;
 	leave_flight(row, context->row, bracket);
 	adjust_window(row, charged(bracket), used_ns);
 	gsh_store_relaxed(&row->samples, row->samples + 1);
 	gsh_store_relaxed(&row->completions, row->completions + 1);
+	gsh_store_relaxed(&row->crowd_passes, 0);
 	/* Siblings judge by it whether the tenant's work makes progress. */
 	gsh_store_relaxed(&use_of(context->row)->completions, row->completions);
 	release(meter, context, gsh_meter_pop(meter, stream));
@@ -364,6 +369,7 @@ static CUresult collect_stream(struct gsh_meter *meter, struct gsh_stream *strea
 
 static void collect_context(struct gsh_meter *meter, uint32_t number, uint64_t now_ns)
 {
+	struct gsh_meter_context *context = &meter->contexts[number];
 	uint16_t at = meter->active, next;
 
 	for (; at != GSH_METER_NONE; at = next) {
@@ -372,12 +378,11 @@ static void collect_context(struct gsh_meter *meter, uint32_t number, uint64_t n
 		next = stream->next_active;
 		if (stream->context != number)
 			continue;
-		if (!meter->contexts[number].broken &&
-		    collect_stream(meter, stream, now_ns) != CUDA_SUCCESS)
-			/* A sticky error, or the driver has shut down. */
-			meter->contexts[number].broken = true;
-		if (meter->contexts[number].broken)
-			gsh_meter_drop(meter, stream);
+		if (collect_stream(meter, stream, now_ns) == CUDA_SUCCESS)
+			continue;
+		/* A sticky error, or the driver has shut down; or it will be better soon. */
+		context->broken = ++context->errors >= ERRORS_MAX;
+		gsh_meter_drop(meter, stream);
 	}
 }
 
@@ -399,7 +404,7 @@ static void collect_all(struct gsh_meter *meter, uint64_t now_ns)
 		if (!handle || !has_active(meter, i))
 			continue;
 		if (gsh_driver.cuCtxPushCurrent_v2(handle) != CUDA_SUCCESS) {
-			meter->contexts[i].broken = true;
+			meter->contexts[i].errors = ERRORS_MAX;
 			collect_context(meter, i, now_ns);
 			continue;
 		}

@@ -35,10 +35,12 @@ enum {
 	GSH_METER_NONE = UINT16_MAX,
 };
 
-/* Work between two samples of a thread: 1 ms as predicted of steady launches, 100 us of
- * variable ones, and launches: on average 64. */
+/* Work between two samples of a thread: 1 ms as predicted of steady launches on one stream,
+ * 100 us of variable ones, 20 us or 100 us where streams overlap; and launches: on average
+ * 64. */
 #define GSH_METER_STEADY_NS UINT64_C(1000000)
 #define GSH_METER_VARIABLE_NS UINT64_C(100000)
+#define GSH_METER_MIXED_NS UINT64_C(20000)
 #define GSH_METER_LAUNCHES 64u
 
 /*
@@ -92,9 +94,10 @@ struct gsh_stream {
 struct gsh_meter_context {
 	uint64_t handle; /* 0: free */
 	int row;
-	uint32_t life; /* changes when the record becomes another context's */
-	bool broken;   /* the driver answers with errors: measured no more */
-	bool blind;    /* it has no events that tell time: see admit.c */
+	uint32_t life;	 /* changes when the record becomes another context's */
+	uint32_t errors; /* of questions about events, in a row */
+	bool broken;	 /* too many: measured no more */
+	bool blind;	 /* it has no events that tell time: see admit.c */
 	CUevent base;
 	uint64_t base_ns;
 	uint64_t completed_ns; /* CLOCK_MONOTONIC when something last had */
@@ -153,8 +156,11 @@ struct gsh_meter_row {
 	uint64_t gpu_ns, samples, lost, completions;
 	uint64_t waited_ns, delayed, released; /* atomic */
 	uint32_t waiters;		       /* atomic */
-	uint32_t unknown;    /* atomic; brackets of unknown cost in flight */
-	uint64_t classes[3]; /* launches, by enum gpushim_cost_class */
+	uint32_t
+		blind_passes; /* atomic; blind launches that were not waited out: sample.c */
+	uint32_t crowd_passes; /* atomic; since something last completed: see hold.c */
+	uint32_t unknown;      /* atomic; brackets of unknown cost in flight */
+	uint64_t classes[3];   /* launches, by enum gpushim_cost_class */
 	bool used;
 };
 
@@ -172,6 +178,8 @@ struct gsh_meter {
 	uint32_t lanes_used;
 	struct gsh_lock lock;
 	uint32_t in_flight; /* brackets; under the lock */
+	uint32_t mixed;	    /* atomic; not 0: brackets of late were of several streams */
+	uint16_t last_stream;
 	uint64_t uses;
 	uint16_t free_bracket, free_stream,
 		active;	      /* heads of lists; active: streams with brackets */

@@ -11,6 +11,9 @@
 #include "cuda/pages.h"
 #include "cuda/process.h"
 
+/* So many brackets in a row on one stream, and the others count as gone. */
+#define MIXED_FOR 64u
+
 static uint64_t mix(uint64_t hash, uint64_t word)
 {
 	hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
@@ -234,6 +237,11 @@ void gsh_meter_append(struct gsh_meter *meter, uint16_t bracket)
 		meter->brackets[stream->last].next = bracket;
 	}
 	stream->last = bracket;
+	if (meter->last_stream != meter->brackets[bracket].stream)
+		gsh_store_relaxed(&meter->mixed, MIXED_FOR);
+	else if (meter->mixed)
+		gsh_store_relaxed(&meter->mixed, meter->mixed - 1);
+	meter->last_stream = meter->brackets[bracket].stream;
 	meter->in_flight++;
 }
 

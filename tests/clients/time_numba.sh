@@ -13,8 +13,7 @@ work=("$python" "$here/numba_busy.py" --rounds 60 --steps 200000)
 share bare.json "${work[@]}" >bare || fail "$(cat bare)"
 share_under 20 held.json "${work[@]}" >held || fail "$(cat held)"
 tail -n 1 held
-# A second begins with a burst of 20 ms.
+# In a second there may be a burst of 20 ms beyond the share.
 judge_shares 'bare.worst > 0.4 and held.kernels == bare.kernels' \
-	'held.share <= 0.23 and held.worst <= 0.24' 'held.share >= 0.12' \
-	'held.busy_ns > 1.5 * bare.busy_ns' \
+	'0.1 <= held.share <= 0.23 and held.worst <= 0.24' \
 	'abs(held.ledger_ns - held.gpu_ns) <= 0.1 * held.gpu_ns'

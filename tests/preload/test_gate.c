@@ -13,6 +13,7 @@
 #include "common_gate.h"
 #include "common_publish.h"
 #include "common_tenant.h"
+#include "simgpu.h"
 
 #define LIMIT "GPUSHIM_COMPUTE=20"
 
@@ -186,6 +187,49 @@ static void without_a_limit_nothing_is_delayed(void)
 			   true);
 }
 
+/* ---- in flight ---- */
+
+/* Operations that a process has submitted and that are not done; the most in some time. */
+static uint64_t most_pending(pid_t pid, unsigned looks)
+{
+	const char *why = "";
+	struct simgpu_monitor *monitor = simgpu_open(NULL, 0, &why);
+	const struct simgpu_client *client;
+	struct simgpu_truth *truth;
+	uint64_t most = 0;
+
+	for (unsigned i = 0; monitor && i < looks; i++) {
+		truth = simgpu_truth(monitor);
+		client = truth ? simgpu_find(truth, pid) : NULL;
+		for (uint32_t j = 0; client && j < truth->ncontexts; j++)
+			if (truth->contexts[j].client == client->id &&
+			    truth->contexts[j].pending > most)
+				most = truth->contexts[j].pending;
+		simgpu_free(truth);
+		usleep(1000);
+	}
+	simgpu_close(monitor);
+	return most;
+}
+
+/* Beside a program that nothing holds, so that the device gives less than the limit. */
+static void no_more_is_in_flight_than_bridges_the_slices_of_others(void)
+{
+	pid_t pid, other;
+	uint64_t most;
+
+	tenant_dir();
+	other = tenant_start("loads_without_end", "LD_PRELOAD", "LOAD=5000", NULL);
+	pid = tenant_start("loads_without_end", "GPUSHIM_COMPUTE=95", "LOAD=100", NULL);
+	CU_ASSERT(gate_was_busy(400 * GATE_MS));
+	most = most_pending(pid, 200);
+	/* 16 ms of them, and the events around some; the driver itself would take 1024. */
+	CU_ASSERT(most > 0);
+	CU_ASSERT(most < 600);
+	tenant_discard(pid);
+	tenant_discard(other);
+}
+
 /* ---- changes ---- */
 
 /* Half a second later the new limit holds. */
@@ -241,6 +285,7 @@ const struct unit_suite unit_suite = {
 		   UNIT_TEST(an_audit_counts_everything_and_delays_nothing),
 		   UNIT_TEST(an_audit_by_file_counts_everything_and_delays_nothing),
 		   UNIT_TEST(without_a_limit_nothing_is_delayed),
+		   UNIT_TEST(no_more_is_in_flight_than_bridges_the_slices_of_others),
 		   UNIT_TEST(a_changed_limit_holds_within_half_a_second),
 		   UNIT_TEST(a_page_that_ends_the_audit_is_obeyed) },
 };

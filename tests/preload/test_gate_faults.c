@@ -145,17 +145,23 @@ static void who_dies_of_an_illegal_address_disturbs_nobody(void)
 
 /* ---- launches that fail ---- */
 
+/* Known to take 100 us, and refused for want of parameters. */
+static void launch_in_vain(unsigned shared_bytes)
+{
+	check_result(cuLaunchKernel(gate.work, 264, 1, 1, 1024, 1, 1, shared_bytes,
+				    gate.stream, NULL, NULL),
+		     CUDA_ERROR_INVALID_VALUE);
+}
+
 TENANT_BODY(launches_in_vain)
 {
 	gate_deadline(10);
 	gate_open();
-	for (int i = 0; i < 8; i++)
-		check_result(gate_work(10 * GATE_MS, gate.stream), CUDA_SUCCESS);
-	/* No block has so many threads: refused, and not paid for. */
-	for (int i = 0; i < 2000; i++)
-		check_result(cuLaunchKernel(gate.work, 264, 1, 1, 4096, 1, 1, 0,
-					    gate.stream, NULL, NULL),
-			     CUDA_ERROR_INVALID_VALUE);
+	for (int i = 0; i < 200; i++)
+		check_result(gate_work(100 * GATE_US, gate.stream), CUDA_SUCCESS);
+	/* Four seconds that are not paid for. */
+	for (int i = 0; i < 40000; i++)
+		launch_in_vain(0);
 	alarm(0);
 	tenant_meet();
 	gate_load();
@@ -174,6 +180,27 @@ static void launches_that_fail_cost_nothing(void)
 	} else {
 		CU_ASSERT(tenant_ends(pid));
 	}
+}
+
+/* Ten launches that fail to each that does not. */
+TENANT_BODY(loads_and_fails)
+{
+	gate_open();
+	for (int i = 0; check_result(gate_work(100 * GATE_US, gate.stream), CUDA_SUCCESS);
+	     i++)
+		for (int j = 0; j < 10 && i > 100; j++)
+			launch_in_vain(0);
+}
+
+static void launches_that_fail_earn_nothing(void)
+{
+	pid_t pid;
+
+	tenant_dir();
+	pid = tenant_start("loads_and_fails", LIMIT, NULL);
+	CU_ASSERT(gate_was_busy(40 * GATE_MS));
+	CU_ASSERT(gate_holds(200, GATE_MS, 500));
+	tenant_discard(pid);
 }
 
 /* ---- an older driver ---- */
@@ -354,6 +381,7 @@ const struct unit_suite unit_suite = {
 		   UNIT_TEST(events_that_never_complete_stop_nobody),
 		   UNIT_TEST(who_dies_of_an_illegal_address_disturbs_nobody),
 		   UNIT_TEST(launches_that_fail_cost_nothing),
+		   UNIT_TEST(launches_that_fail_earn_nothing),
 		   UNIT_TEST(drivers_without_newer_entry_points_are_held_as_well),
 		   UNIT_TEST(drivers_that_do_not_tell_a_streams_context_are_held_as_well),
 		   UNIT_TEST(scribbled_words_neither_free_nor_stop_a_tenant),

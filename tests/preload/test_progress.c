@@ -338,6 +338,45 @@ static void who_only_owes_waits_until_it_is_paid(void)
 	CU_ASSERT(tenant_ends(pid));
 }
 
+/* ---- the dead ---- */
+
+TENANT_BODY(spins_for_ever)
+{
+	gate_open();
+	check_result(gate_spin(0, 1, gate.stream), CUDA_SUCCESS);
+	tenant_meet();
+}
+
+TENANT_BODY(owes_after_a_death)
+{
+	gate_deadline(DEADLINE_S);
+	gate_open();
+	tenant_meet();
+	for (int i = 0; i < 3; i++)
+		gate_owe(60 * GATE_MS);
+	all_is_done();
+}
+
+static void what_a_killed_process_left_in_flight_releases_nobody(void)
+{
+	pid_t survivor, killed;
+
+	tenant_dir();
+	survivor = tenant_start("owes_after_a_death", "GPUSHIM_COMPUTE=15", NULL);
+	CU_ASSERT(tenant_met(survivor));
+	killed = tenant_start("spins_for_ever", "GPUSHIM_COMPUTE=15", NULL);
+	CU_ASSERT(tenant_met(killed));
+	CU_ASSERT(GATE_COUNTS(in_flight_ns, 1));
+	tenant_discard(killed);
+	tenant_go(survivor);
+	if (tenant_met(survivor)) {
+		CU_ASSERT(GATE_COUNTS(delayed, 2));
+		CU_ASSERT_EQUAL(GATE_COUNTED(released), 0);
+		tenant_go(survivor);
+	}
+	CU_ASSERT(tenant_ends(survivor));
+}
+
 const struct unit_suite unit_suite = {
 	.name = "the progress rule",
 	.teardown = tenant_forget,
@@ -348,5 +387,6 @@ const struct unit_suite unit_suite = {
 		   UNIT_TEST(a_spin_waits_for_a_cooperative_launch),
 		   UNIT_TEST(launches_never_seen_before_go_behind_a_blocked_stream),
 		   UNIT_TEST(a_blocked_stream_goes_on_beside_work_that_completes),
-		   UNIT_TEST(who_only_owes_waits_until_it_is_paid) },
+		   UNIT_TEST(who_only_owes_waits_until_it_is_paid),
+		   UNIT_TEST(what_a_killed_process_left_in_flight_releases_nobody) },
 };
