@@ -88,20 +88,24 @@ static uint64_t extra_of(const struct gsh_admission *admission, uint64_t cost_ns
 	return extra_ns < lane->drawn_ns / 4 ? extra_ns : lane->drawn_ns / 4;
 }
 
-/* Credit of another device, or of another scale, goes back. */
-static void give_back(struct gsh_lane *lane)
+void gsh_admit_refund(const struct gsh_lane *lane, uint64_t cost_ns)
 {
 	struct gsh_tenant *tenant = &gsh_process->tenant;
 	struct gsh_tenant_time time;
 
-	if (lane->left_ns) {
-		gsh_tenant_time(tenant, (int)lane->row, &time);
-		if (time.capped)
-			gsh_bucket_settle(
-				gsh_ledger_bucket(&tenant->ledger, lane->row),
-				&time.terms,
-				(int64_t)scaled(lane->left_ns, lane->scale_permille));
-	}
+	if (!lane->paid)
+		return;
+	gsh_tenant_time(tenant, (int)lane->row, &time);
+	if (time.capped)
+		gsh_bucket_settle(gsh_ledger_bucket(&tenant->ledger, lane->row),
+				  &time.terms,
+				  (int64_t)scaled(cost_ns, lane->scale_permille));
+}
+
+void gsh_admit_give_back(struct gsh_lane *lane)
+{
+	if (lane->left_ns)
+		gsh_admit_refund(lane, lane->left_ns);
 	lane->left_ns = 0;
 }
 
@@ -130,17 +134,21 @@ static CUresult draw(const struct gsh_admission *admission, uint64_t cost_ns,
 	struct gsh_lane *lane = admission->lane;
 	uint64_t extra_ns = extra_of(admission, cost_ns);
 	CUresult res;
+	bool paid;
 
 	if (lane->row != admission->row ||
 	    lane->scale_permille != admission->scale_permille)
-		give_back(lane);
+		gsh_admit_give_back(lane);
 	if (lane->row != admission->row)
 		change_row(lane, admission);
 	res = gsh_hold_pay(admission,
-			   scaled(cost_ns + extra_ns, admission->scale_permille),
-			   &lane->paid);
+			   scaled(cost_ns + extra_ns, admission->scale_permille), &paid);
 	if (res != CUDA_SUCCESS)
 		return res;
+	/* What was not paid for is not mixed with what was. */
+	if (paid != lane->paid)
+		gsh_admit_give_back(lane);
+	lane->paid = paid;
 	lane->scale_permille = admission->scale_permille;
 	lane->drawn_ns += cost_ns + extra_ns;
 	lane->left_ns += extra_ns;
@@ -167,6 +175,11 @@ int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admis
 		lane->left_ns -= pass->cost_ns;
 	else
 		res = draw(admission, pass->cost_ns, &measure);
+	/* It may have begun to capture while the launch waited. */
+	if (measure &&
+	    gsh_load_relaxed(&admission->meter->attention) >= GSH_ATTENTION_CAPTURE &&
+	    gsh_look_captures(launch->stream))
+		measure = false;
 	if (res == CUDA_SUCCESS) {
 		if (measure) {
 			gsh_sample_begin(launch, admission, pass, lane->paid);

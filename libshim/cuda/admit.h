@@ -25,11 +25,23 @@ struct gsh_admission {
 };
 
 /*
- * meter, lane: what the calling thread had last, or NULL. CUDA_SUCCESS, or what the launch is
+ * meter, its nonce, lane: what the calling thread had last, or NULL. CUDA_SUCCESS, or what the launch is
  * to return.
  */
 int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admission,
-		   const struct gsh_meter *meter, struct gsh_lane *lane);
+		   const struct gsh_meter *meter, uint64_t nonce, struct gsh_lane *lane);
+
+/* Gives predicted time back that the lane has paid for, if it has paid. */
+void gsh_admit_refund(const struct gsh_lane *lane, uint64_t cost_ns);
+
+/* Gives back what a lane has drawn and not used. Its thread, or nobody's any more. */
+void gsh_admit_give_back(struct gsh_lane *lane);
+
+/* Frees the lanes of threads that have ended. Any thread. (look.c) */
+void gsh_look_for_ended(struct gsh_meter *meter);
+
+/* Whether a stream captures; also the legacy stream while another does. (look.c) */
+bool gsh_look_captures(uint64_t stream);
 
 /* Waits for credit and draws some more for the lane; begins a bracket. */
 int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admission,

@@ -21,6 +21,7 @@
  */
 static __thread struct {
 	struct gsh_meter *meter;
+	uint64_t nonce; /* of the meter */
 	struct gsh_lane *lane;
 } own;
 
@@ -94,7 +95,10 @@ static void uncount(struct gsh_pass *pass)
 
 	gsh_store_relaxed(launches, *launches - 1);
 	entry->launches--;
-	lane->left_ns += pass->cost_ns;
+	if (entry->cost_class == GPUSHIM_COST_UNKNOWN)
+		gsh_admit_refund(lane, pass->cost_ns);
+	else
+		lane->left_ns += pass->cost_ns;
 	/* Nor is it in what the next sample settles, or it would be given back twice. */
 	if (!pass->sampled && !pass->blind)
 		lane->batch_ns -= pass->cost_ns < lane->batch_ns ? pass->cost_ns
@@ -135,7 +139,10 @@ static bool remember(struct gsh_lane *lane, struct gsh_lane_signature *entry,
 	entry->code = launch->code;
 	memcpy(entry->shape, launch->shape, sizeof(entry->shape));
 	entry->kind = (uint16_t)launch->kind;
-	entry->row = (uint8_t)admission->row;
+	/* Nobody's: what is unknown goes the slow way, to be sampled and counted. */
+	entry->row = admission->cost_class == GPUSHIM_COST_UNKNOWN
+			     ? UINT8_MAX
+			     : (uint8_t)admission->row;
 	entry->signature = signature;
 	entry->epoch = admission->epoch;
 	entry->cost_class = (uint8_t)admission->cost_class;
@@ -153,11 +160,12 @@ static int slow(const struct gsh_launch *launch, struct gsh_pass *pass)
 	struct gsh_lane_signature *entry;
 	struct gsh_lane *lane;
 
-	pass->res = gsh_admit_look(launch, &admission, own.meter, own.lane);
+	pass->res = gsh_admit_look(launch, &admission, own.meter, own.nonce, own.lane);
 	if (pass->res != CUDA_SUCCESS || !admission.lane)
 		return pass->res;
 	lane = admission.lane;
 	own.meter = admission.meter;
+	own.nonce = admission.meter->nonce;
 	own.lane = lane;
 	entry = &lane->signatures[place_of(launch)];
 	/* It may have come only because something had to be looked up again. */
@@ -184,7 +192,8 @@ int gsh_gate_enter(const struct gsh_launch *launch, struct gsh_pass *pass)
 		process = gsh_process;
 		/* Pairs with the release in gsh_pages_once(). */
 		meter = gsh_load_acquire(&process->meter);
-		if (gsh_likely(meter && own.meter == meter) &&
+		if (gsh_likely(meter && own.meter == meter &&
+			       own.nonce == meter->nonce) &&
 		    gsh_likely(!gsh_load_relaxed(&meter->attention))) {
 			entry = &own.lane->signatures[place_of(launch)];
 			if (gsh_likely(is_of(entry, launch)) &&
@@ -266,10 +275,12 @@ void gsh_gate_context_changes(void)
 {
 	struct gsh_meter *meter = meter_if_any();
 
-	if (!meter || own.meter != meter)
+	if (!meter || own.meter != meter || own.nonce != meter->nonce)
 		return;
 	flush_batch(own.lane);
 	own.lane->stream_handle = 0;
+	for (int i = 0; i < GSH_LANE_STREAMS; i++)
+		own.lane->streams[i].handle = 0;
 }
 
 void gsh_gate_stream_gone(uint64_t handle)
@@ -311,6 +322,7 @@ void gsh_gate_context_gone(uint64_t handle)
 static void doubt(struct gsh_signature *signature)
 {
 	gsh_store_relaxed(&signature->epoch, signature->epoch + 1);
+	signature->name[0] = '\0';
 	gsh_cost_doubt(&signature->cost);
 }
 

@@ -20,8 +20,8 @@
 
 /* Launches of unknown cost in flight. */
 #define UNKNOWN_MAX 2u
-/* From 100 ms to 6.4 s. */
-enum { CROWD_DOUBLINGS = 6 };
+/* From 100 to 400 ms: what never completes must not stop who does not depend on it. */
+enum { CROWD_DOUBLINGS = 2 };
 /* Longest sleep at the gate: limits change, and siblings settle. */
 #define SLEEP_MAX_NS UINT64_C(5000000)
 #define SLEEP_MIN_NS UINT64_C(50000)
@@ -111,7 +111,11 @@ static uint64_t crowd_patience_ns(const struct gsh_meter_row *row)
 	uint32_t passes = gsh_load_relaxed(&row->crowd_passes);
 
 	ns = ns > GSH_PROGRESS_NS ? ns : GSH_PROGRESS_NS;
-	return passes < CROWD_DOUBLINGS ? ns << passes : ns << CROWD_DOUBLINGS;
+	/* What is in flight itself may be long. */
+	if (ns >= GSH_PROGRESS_MAX_NS)
+		return ns;
+	ns <<= passes < CROWD_DOUBLINGS ? passes : CROWD_DOUBLINGS;
+	return ns < GSH_PROGRESS_MAX_NS ? ns : GSH_PROGRESS_MAX_NS;
 }
 
 /* For people: the terms that this launch is under. */
@@ -140,7 +144,7 @@ CUresult gsh_hold_pay(const struct gsh_admission *admission, uint64_t cost_ns, b
 	uint64_t began_ns = 0, rest_ns = SLEEP_MIN_NS, now_ns, wait_ns;
 	struct gsh_tenant_time time;
 	uint32_t bell;
-	bool crowded;
+	bool full, crowded;
 
 	*paid = false;
 	for (;;) {
@@ -157,16 +161,19 @@ CUresult gsh_hold_pay(const struct gsh_admission *admission, uint64_t cost_ns, b
 						&wait_ns);
 			break;
 		}
-		crowded = is_crowded(row, unknown);
-		if (crowded &&
-		    (!began_ns || now_ns - began_ns < crowd_patience_ns(row))) {
+		full = is_crowded(row, unknown);
+		crowded = full &&
+			  (!began_ns || now_ns - began_ns < crowd_patience_ns(row));
+		if (crowded) {
 			wait_ns = rest_ns;
 			rest_ns *= 2;
 			if (rest_ns > SLEEP_MAX_NS / 4)
 				rest_ns = SLEEP_MAX_NS / 4;
 		} else if (gsh_bucket_take(bucket, &time.terms, now_ns, cost_ns,
 					   &wait_ns)) {
-			gsh_add_relaxed(&row->crowd_passes, (uint32_t)crowded);
+			/* Out of patience: let through for the same reason as by the rule. */
+			gsh_add_relaxed(&row->crowd_passes, (uint32_t)full);
+			gsh_add_relaxed(&row->released, (uint64_t)full);
 			break;
 		}
 		*paid = false;

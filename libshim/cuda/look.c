@@ -14,6 +14,9 @@
 
 /* ---- lanes ---- */
 
+/* No thread has this number. */
+#define TAKEN_APART UINT32_MAX
+
 static bool thread_is_gone(uint32_t tid)
 {
 	return syscall(SYS_tgkill, getpid(), tid, 0) < 0 && errno == ESRCH;
@@ -28,28 +31,46 @@ static struct gsh_lane *settle_in(struct gsh_meter *meter, struct gsh_lane *lane
 	lane->batch_ns = 0;
 	lane->drawn_ns = 0;
 	lane->stream_handle = 0;
+	for (int i = 0; i < GSH_LANE_STREAMS; i++)
+		lane->streams[i].handle = 0;
 	lane->dense = lane->dense_rest = lane->dense_next = 0;
 	return lane;
 }
 
-/* Of the calling thread; that of a thread that has ended when all are taken. */
+void gsh_look_for_ended(struct gsh_meter *meter)
+{
+	uint32_t count = gsh_load_relaxed(&meter->lanes_used);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct gsh_lane *lane = &meter->lanes[i];
+		uint32_t seen = gsh_load_relaxed(&lane->tid);
+
+		if (!seen || seen == TAKEN_APART || !thread_is_gone(seen) ||
+		    !gsh_cas_acq_rel(&lane->tid, &seen, TAKEN_APART))
+			continue;
+		gsh_admit_give_back(lane);
+		gsh_store_release(&lane->tid, 0);
+	}
+}
+
+/* Of the calling thread. A free one's tid is 0. */
 static struct gsh_lane *take_lane(struct gsh_meter *meter)
 {
-	uint32_t tid = (uint32_t)syscall(SYS_gettid), count;
+	uint32_t tid = (uint32_t)syscall(SYS_gettid);
+	uint32_t count = gsh_load_relaxed(&meter->lanes_used);
 
-	count = gsh_load_relaxed(&meter->lanes_used);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t free = 0;
+
+		if (gsh_load_relaxed(&meter->lanes[i].tid) == 0 &&
+		    gsh_cas_acq_rel(&meter->lanes[i].tid, &free, tid))
+			return settle_in(meter, &meter->lanes[i], tid);
+	}
 	while (count < GSH_METER_LANES) {
 		if (gsh_cas_acq_rel(&meter->lanes_used, &count, count + 1)) {
 			gsh_store_relaxed(&meter->lanes[count].tid, tid);
 			return settle_in(meter, &meter->lanes[count], tid);
 		}
-	}
-	for (uint32_t i = 0; i < GSH_METER_LANES; i++) {
-		uint32_t seen = gsh_load_relaxed(&meter->lanes[i].tid);
-
-		if (thread_is_gone(seen) &&
-		    gsh_cas_acq_rel(&meter->lanes[i].tid, &seen, tid))
-			return settle_in(meter, &meter->lanes[i], tid);
 	}
 	return NULL;
 }
@@ -57,7 +78,7 @@ static struct gsh_lane *take_lane(struct gsh_meter *meter)
 /* ---- looking up ---- */
 
 /* 906, of the legacy stream while another captures, counts as well. */
-static bool captures(uint64_t stream)
+bool gsh_look_captures(uint64_t stream)
 {
 	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
 	CUresult res;
@@ -109,6 +130,9 @@ static struct gsh_stream *look_up_stream(struct gsh_admission *admission, uint64
 		       : NULL;
 }
 
+/* Of a context that has gone: the driver will say so. */
+#define NO_CONTEXT INT32_MIN
+
 /* Of a context that is not the thread's own. */
 static int row_of(uint64_t handle)
 {
@@ -116,7 +140,7 @@ static int row_of(uint64_t handle)
 	int row;
 
 	if (gsh_driver.cuCtxPushCurrent_v2((CUcontext)(uintptr_t)handle) != CUDA_SUCCESS)
-		return -1;
+		return NO_CONTEXT;
 	row = gsh_device_row_current();
 	gsh_driver.cuCtxPopCurrent_v2(&popped);
 	return row;
@@ -137,14 +161,19 @@ static CUresult look_up(const struct gsh_launch *launch, struct gsh_admission *a
 	/* Of contexts there are more than in anything that was ever seen. */
 	if (!context || !admission->stream)
 		return admission->lane ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
-	context->row = row;
-	admission->current = (uint32_t)(context - meter->contexts);
+	admission->current = GSH_METER_NONE;
+	if (row >= 0) {
+		context->row = row;
+		admission->current = (uint32_t)(context - meter->contexts);
+	}
 	context = &meter->contexts[admission->stream->context];
-	if (context->row < 0)
-		context->row = row_of(context->handle);
 	if (context->row < 0) {
-		admission->lane = NULL;
-		return CUDA_SUCCESS;
+		row = row_of(context->handle);
+		if (row == NO_CONTEXT)
+			admission->lane = NULL;
+		if (row < 0)
+			return row == NO_CONTEXT ? CUDA_SUCCESS : (CUresult)-row;
+		context->row = row;
 	}
 	admission->row = (uint32_t)context->row;
 	signature = gsh_meter_signature(meter, launch, admission->row);
@@ -156,7 +185,7 @@ static CUresult look_up(const struct gsh_launch *launch, struct gsh_admission *a
 }
 
 int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admission,
-		   const struct gsh_meter *meter, struct gsh_lane *lane)
+		   const struct gsh_meter *meter, uint64_t nonce, struct gsh_lane *lane)
 {
 	int saved = errno, row;
 	uint32_t attention;
@@ -171,16 +200,21 @@ int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admiss
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	attention = gsh_load_relaxed(&admission->meter->attention);
 	admission->capturing = attention >= GSH_ATTENTION_CAPTURE;
-	if (admission->capturing && captures(launch->stream))
+	if (admission->capturing && gsh_look_captures(launch->stream))
 		return CUDA_SUCCESS;
-	if (gsh_driver.call_cuCtxGetCurrent(&current) != CUDA_SUCCESS || !current)
+	if (gsh_driver.call_cuCtxGetCurrent(&current) != CUDA_SUCCESS)
 		return CUDA_SUCCESS;
-	row = gsh_device_row_current();
-	if (row < 0)
+	row = current ? gsh_device_row_current() : -1;
+	if (current && row < 0)
 		return -row;
+	/* Without a context a stream still has one. */
+	if (!current)
+		current = (CUcontext)(uintptr_t)context_of(launch->stream, 0);
+	if (!current)
+		return CUDA_SUCCESS;
 	if (attention & GSH_ATTENTION_IDLE)
 		gsh_watch_wake(admission->meter);
-	if (meter != admission->meter || !lane->tid ||
+	if (meter != admission->meter || nonce != meter->nonce ||
 	    lane->tid != (uint32_t)syscall(SYS_gettid))
 		lane = take_lane(admission->meter);
 	errno = saved;

@@ -354,7 +354,9 @@ static CUresult collect_stream(struct gsh_meter *meter, struct gsh_stream *strea
 
 		res = gsh_driver.cuEventQuery(bracket->end);
 		if (res == CUDA_ERROR_NOT_READY) {
-			if (!will_never_complete(context, bracket, now_ns))
+			/* What has begun is only long. */
+			if (!will_never_complete(context, bracket, now_ns) ||
+			    gsh_driver.cuEventQuery(bracket->begin) == CUDA_SUCCESS)
 				return CUDA_SUCCESS;
 			give_up_first(meter, context, stream, now_ns);
 		} else if (res != CUDA_SUCCESS) {

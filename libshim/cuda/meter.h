@@ -97,7 +97,7 @@ struct gsh_meter_context {
 	uint32_t life;	 /* changes when the record becomes another context's */
 	uint32_t errors; /* of questions about events, in a row */
 	bool broken;	 /* too many: measured no more */
-	bool blind;	 /* it has no events that tell time: see admit.c */
+	bool blind;	 /* it has no events that tell time: see sample.c */
 	CUevent base;
 	uint64_t base_ns;
 	uint64_t completed_ns; /* CLOCK_MONOTONIC when something last had */
@@ -152,12 +152,13 @@ struct gsh_lane {
 /* What a process has used of a device, kept beside its row in the ledger. */
 struct gsh_meter_row {
 	uint64_t in_flight_ns; /* atomic; under the lock */
-	uint64_t window_ns;    /* atomic; how much of it may be: see admit.c */
+	uint64_t window_ns;    /* atomic; how much of it may be: see hold.c */
 	uint64_t gpu_ns, samples, lost, completions;
 	uint64_t waited_ns, delayed, released; /* atomic */
 	uint32_t waiters;		       /* atomic */
-	uint32_t
-		blind_passes; /* atomic; blind launches that were not waited out: sample.c */
+	uint64_t
+		blind_since_ns; /* atomic; of the last blind launch not waited out; 0: none */
+	uint32_t blind_passes; /* atomic; how many of those: see sample.c */
 	uint32_t crowd_passes; /* atomic; since something last completed: see hold.c */
 	uint32_t unknown;      /* atomic; brackets of unknown cost in flight */
 	uint64_t classes[3];   /* launches, by enum gpushim_cost_class */
@@ -172,6 +173,8 @@ enum {
 struct gsh_meter {
 	/* Not 0: every launch takes the slow way. Atomic; GSH_ATTENTION_*. */
 	uint32_t attention;
+	uint64_t
+		nonce; /* of a child after fork another, though it may lie at the same place */
 	uint32_t work; /* futex of the helper; atomic */
 	uint32_t
 		helper; /* atomic; 0 none yet, 1 being started, 2 runs, 3 none possible */

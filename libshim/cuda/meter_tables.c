@@ -6,6 +6,9 @@
  */
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
 
 #include "cuda/meter.h"
 #include "cuda/pages.h"
@@ -35,6 +38,7 @@ static void prepare(struct gsh_meter *meter)
 	for (int i = 0; i < GSH_METER_CONTEXTS; i++)
 		meter->contexts[i].row = -1;
 	meter->active = GSH_METER_NONE;
+	meter->nonce = gsh_clock_now_ns() ^ (uint64_t)getpid() << 40;
 	meter->prepared = true;
 }
 
@@ -242,7 +246,7 @@ void gsh_meter_append(struct gsh_meter *meter, uint16_t bracket)
 	else if (meter->mixed)
 		gsh_store_relaxed(&meter->mixed, meter->mixed - 1);
 	meter->last_stream = meter->brackets[bracket].stream;
-	meter->in_flight++;
+	gsh_store_relaxed(&meter->in_flight, meter->in_flight + 1);
 }
 
 uint16_t gsh_meter_pop(struct gsh_meter *meter, struct gsh_stream *stream)
@@ -256,7 +260,7 @@ uint16_t gsh_meter_pop(struct gsh_meter *meter, struct gsh_stream *stream)
 		if (stream->retired)
 			free_stream(meter, stream);
 	}
-	meter->in_flight--;
+	gsh_store_relaxed(&meter->in_flight, meter->in_flight - 1);
 	return bracket;
 }
 
@@ -326,6 +330,7 @@ struct gsh_signature *gsh_meter_signature(struct gsh_meter *meter,
 	oldest->used_at = meter->uses;
 	gsh_store_relaxed(&oldest->launches, (uint64_t)0);
 	oldest->shown_launches = 0;
+	oldest->doubtful = 0;
 	forget_cost(&oldest->cost);
 	oldest->name[0] = '\0';
 	return oldest;

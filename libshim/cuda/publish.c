@@ -144,7 +144,10 @@ static void show_cost(struct gsh_signature *signature, uint64_t now_ns)
 {
 	const struct gsh_ledger *ledger = &gsh_process->tenant.ledger;
 	uint64_t launches = gsh_load_relaxed(&signature->launches);
-	uint64_t fresh = launches - signature->shown_launches;
+	/* Of launches that were refused a lane may take back more than it has added. */
+	uint64_t fresh = launches > signature->shown_launches
+				 ? launches - signature->shown_launches
+				 : 0;
 	struct gpushim_ledger_cost cost, *row;
 
 	if (!signature->used_at || !fresh || !signature->cost.count)

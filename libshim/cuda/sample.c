@@ -16,6 +16,8 @@
 
 /* Between two looks at a stream that is waited for, at first. */
 #define LOOK_NS UINT64_C(12500)
+/* The device is taken to have been busy for no longer than that after a wait was given up. */
+#define BLIND_REST_MAX_NS UINT64_C(10000000000)
 
 static uint64_t scaled(uint64_t ns, uint32_t permille)
 {
@@ -66,6 +68,22 @@ static void undo_bracket(struct gsh_meter *meter, uint16_t number)
 	gsh_meter_give_bracket(meter, number);
 }
 
+/* Events are made in the current context. */
+static bool take_events(struct gsh_meter_context *context, bool foreign,
+			struct gsh_bracket *bracket)
+{
+	CUcontext popped;
+	bool taken;
+
+	if (foreign && gsh_driver.cuCtxPushCurrent_v2(
+			       (CUcontext)(uintptr_t)context->handle) != CUDA_SUCCESS)
+		return false;
+	taken = gsh_meter_take_events(context, &bracket->begin, &bracket->end);
+	if (foreign)
+		gsh_driver.cuCtxPopCurrent_v2(&popped);
+	return taken;
+}
+
 static uint16_t new_bracket(const struct gsh_admission *admission, uint64_t handle)
 {
 	struct gsh_meter *meter = admission->meter;
@@ -74,15 +92,15 @@ static uint16_t new_bracket(const struct gsh_admission *admission, uint64_t hand
 	struct gsh_bracket *bracket;
 	uint16_t number;
 
-	/* Events are made in the current context; another thread may have ended either. */
+	/* Another thread may have ended either. */
 	if (stream->handle != handle || context->broken || context->blind ||
-	    context->row != (int)admission->row || stream->context != admission->current)
+	    context->row != (int)admission->row)
 		return GSH_METER_NONE;
 	number = gsh_meter_take_bracket(meter);
 	if (number == GSH_METER_NONE)
 		return number;
 	bracket = &meter->brackets[number];
-	if (!gsh_meter_take_events(context, &bracket->begin, &bracket->end)) {
+	if (!take_events(context, stream->context != admission->current, bracket)) {
 		gsh_meter_give_bracket(meter, number);
 		return GSH_METER_NONE;
 	}
@@ -112,7 +130,7 @@ void gsh_sample_begin(const struct gsh_launch *launch,
 		return;
 	bracket = &meter->brackets[number];
 	bracket->cost_ns = pass->cost_ns;
-	bracket->scale_permille = admission->scale_permille;
+	bracket->scale_permille = admission->lane->scale_permille;
 	bracket->paid = paid;
 	bracket->recorded_ns = gsh_clock_now_ns();
 	if (!record(bracket->begin, launch->stream, admission->capturing)) {
@@ -129,6 +147,20 @@ void gsh_sample_begin(const struct gsh_launch *launch,
 
 /* ---- blind ---- */
 
+/* What the last one went on to take after it was waited for, as far as that is known. */
+static void charge_rest(struct gsh_meter_row *row, struct gpushim_ledger_bucket *bucket,
+			const struct gsh_tenant_time *time)
+{
+	uint64_t since_ns = gsh_load_relaxed(&row->blind_since_ns);
+	uint64_t rest_ns = gsh_clock_now_ns() - since_ns;
+
+	if (!since_ns)
+		return;
+	gsh_store_relaxed(&row->blind_since_ns, (uint64_t)0);
+	rest_ns = rest_ns < BLIND_REST_MAX_NS ? rest_ns : BLIND_REST_MAX_NS;
+	gsh_bucket_settle(bucket, &time->terms, -(int64_t)rest_ns);
+}
+
 /*
  * Without events that tell time nothing is ever learned, and a limit would be lifted. Then a
  * launch under a limit is waited for and the wall time that takes is charged: 100 ms, and
@@ -140,9 +172,13 @@ void gsh_sample_go_blind(const struct gsh_launch *launch,
 	struct gsh_lane *lane = admission->lane;
 	struct gsh_meter *meter = admission->meter;
 	struct gsh_meter_row *row = &meter->rows[admission->row];
+	struct gsh_tenant *tenant = &gsh_process->tenant;
+	struct gsh_tenant_time time;
 
-	if (!lane->paid)
+	gsh_tenant_time(tenant, (int)admission->row, &time);
+	if (!lane->paid || !time.enforced)
 		return;
+	charge_rest(row, gsh_ledger_bucket(&tenant->ledger, admission->row), &time);
 	gsh_lock(&meter->lock);
 	row->lost++;
 	row->used = true;
@@ -177,8 +213,10 @@ void gsh_admit_wait(const struct gsh_pass *pass)
 			gsh_clock_sleep_ns(rest_ns);
 		rest_ns += rest_ns / 4;
 	} while (res == CUDA_ERROR_NOT_READY && took_ns < patience_ns);
-	if (res == CUDA_ERROR_NOT_READY)
+	if (res == CUDA_ERROR_NOT_READY) {
 		gsh_add_relaxed(&row->blind_passes, 1);
+		gsh_store_relaxed(&row->blind_since_ns, gsh_clock_now_ns());
+	}
 	if (relaxed)
 		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
 	gsh_tenant_time(tenant, (int)pass->row, &time);
@@ -191,13 +229,14 @@ void gsh_admit_wait(const struct gsh_pass *pass)
 /* ---- launched ---- */
 
 /* For people; the driver has just taken the function, so it is one. Under the lock. */
-static void learn_name(struct gsh_signature *signature)
+static void learn_name(const struct gsh_bracket *bracket)
 {
+	struct gsh_signature *signature = bracket->signature;
 	const char *name;
 	size_t i;
 
-	if (signature->name[0] || signature->kind != GPUSHIM_LAUNCH_KERNEL ||
-	    !gsh_driver.call_cuFuncGetName ||
+	if (bracket->epoch != signature->epoch || signature->name[0] ||
+	    signature->kind != GPUSHIM_LAUNCH_KERNEL || !gsh_driver.call_cuFuncGetName ||
 	    gsh_driver.call_cuFuncGetName(
 		    &name, (CUfunction)(uintptr_t)signature->code) != CUDA_SUCCESS)
 		return;
@@ -217,10 +256,10 @@ void gsh_admit_launched(struct gsh_pass *pass, int res)
 
 	gsh_lock(&meter->lock);
 	if (recorded && context_of_bracket(meter, bracket) &&
-	    !meter->streams[bracket->stream].retired &&
+	    meter->streams[bracket->stream].context == bracket->context &&
 	    meter->streams[bracket->stream].handle == (uint64_t)(uintptr_t)pass->stream) {
 		bracket->launched_ns = gsh_clock_now_ns();
-		learn_name(bracket->signature);
+		learn_name(bracket);
 		gsh_meter_launched(meter, (uint16_t)pass->bracket);
 	} else {
 		undo_bracket(meter, (uint16_t)pass->bracket);

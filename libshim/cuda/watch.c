@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/elf.h"
+#include "cuda/admit.h"
 #include "cuda/process.h"
 
 /* Between two looks at events in flight. */
@@ -26,6 +27,8 @@
 enum { QUIET_TICKS = 8 };
 /* Ticks between two writings of the table of costs. */
 enum { COSTS_TICKS = 100 };
+/* And between two looks for threads that have ended. */
+enum { ENDED_TICKS = 200 };
 
 enum { HELPER_NONE, HELPER_STARTING, HELPER_RUNS, HELPER_IMPOSSIBLE };
 
@@ -59,7 +62,7 @@ static void sleep_until_work(struct gsh_meter *meter, uint64_t seen)
 	uint32_t work = gsh_load_acquire(&meter->work);
 
 	__atomic_fetch_or(&meter->attention, GSH_ATTENTION_IDLE, __ATOMIC_SEQ_CST);
-	if (launches(meter) == seen)
+	if (launches(meter) == seen && !gsh_load_seq_cst(&meter->in_flight))
 		syscall(SYS_futex, &meter->work, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, work,
 			NULL, NULL, 0);
 	__atomic_fetch_and(&meter->attention, ~(uint32_t)GSH_ATTENTION_IDLE,
@@ -79,7 +82,8 @@ static void *watch(void *argument)
 		now = launches(meter);
 		quiet = left || now != seen ? 0 : quiet + 1;
 		seen = now;
-		ticks++;
+		if (++ticks % ENDED_TICKS == 0)
+			gsh_look_for_ended(meter);
 		gsh_meter_publish(meter,
 				  quiet == QUIET_TICKS || ticks % COSTS_TICKS == 0);
 		if (quiet >= QUIET_TICKS) {
@@ -144,7 +148,8 @@ static bool start(struct gsh_meter *meter)
 	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
 		      void *) = (int (*)(pthread_t *, const pthread_attr_t *,
 					 void *(*)(void *), void *))find_create();
-	uint64_t all = ~UINT64_C(0), before;
+	/* Not those that C libraries send to all threads: 32 to 34. */
+	uint64_t all = ~(UINT64_C(7) << 31), before;
 	pthread_t thread;
 	bool started;
 
