@@ -151,7 +151,7 @@ ok "video: $(grep -vc '^#' beside) frames, every MD5 sum as without gpushim and 
 time_dir=$TMPDIR/time
 mkfifo busy.in
 declare -A pid
-# start_both [COMMAND...]: the busy program twice, each by `COMMAND... NAME --`, if there is one.
+# start_both [COMMAND...]: the busy program twice; with a command, each by COMMAND... NAME --.
 start_both() {
 	local name
 	for name in infer train; do
@@ -172,11 +172,14 @@ end_both() {
 		)"
 	done
 }
-# shares LIMIT_OF_INFER LIMIT_OF_TRAIN | shares: three seconds of both.
+# shares [LIMIT_OF_INFER LIMIT_OF_TRAIN]: three seconds of both; with limits, as tenants.
 shares() {
 	say ''
 	"$python" "$tests/demo_shares.py" "$gpu" ${1:+--dir "$time_dir"} 3 \
-		"infer=${pid[infer]}${1:+:$1}" "train=${pid[train]}${2:+:$2}" || exit 1
+		"infer=${pid[infer]}${1:+:$1}" "train=${pid[train]}${2:+:$2}" || {
+		grep -hv 'launches finished$' infer.progress train.progress # why one could not start
+		exit 1
+	}
 	say ''
 }
 

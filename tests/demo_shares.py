@@ -21,7 +21,7 @@ import time
 
 PATIENCE_S = 60
 KERNEL_NS = 200000  # of examples/work, as demo.sh starts it
-ABOVE_MAX = 2  # points, of which a burst of 20 ms in 3 s is one half
+ABOVE_MAX = 2  # points; a burst of 20 ms in 3 s is two thirds of one
 BELOW_MIN = 0.6  # of the limit
 UNSEEN_MAX = 3  # points; the two are not asked at the same instant
 

@@ -19,7 +19,8 @@ struct gsh_admission {
 	struct gsh_stream *stream;
 	uint32_t epoch, cost_class;
 	uint32_t row;
-	uint32_t current; /* number of the calling thread's current context */
+	uint32_t context; /* number of the stream's context */
+	uint32_t current; /* of the calling thread's; GSH_METER_NONE: it has none */
 	uint32_t scale_permille;
 	bool capturing; /* some other stream of the process is */
 };

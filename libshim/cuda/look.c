@@ -166,7 +166,8 @@ static CUresult look_up(const struct gsh_launch *launch, struct gsh_admission *a
 		context->row = row;
 		admission->current = (uint32_t)(context - meter->contexts);
 	}
-	context = &meter->contexts[admission->stream->context];
+	admission->context = admission->stream->context;
+	context = &meter->contexts[admission->context];
 	if (context->row < 0) {
 		row = row_of(context->handle);
 		if (row == NO_CONTEXT)

@@ -176,7 +176,10 @@ struct gsh_stream *gsh_meter_stream(struct gsh_meter *meter, uint64_t handle,
 		return NULL;
 	stream = &meter->streams[at];
 	meter->free_stream = stream->next_hashed;
-	memset(stream, 0, sizeof(*stream));
+	/* A lane that still means the one before may add to it. */
+	gsh_store_relaxed(&stream->batch_ns, (uint64_t)0);
+	stream->last_end_ns = 0;
+	stream->retired = false;
 	stream->handle = handle;
 	stream->context = context;
 	stream->lane = lane;

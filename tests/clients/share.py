@@ -11,8 +11,8 @@ run    runs COMMAND, and writes to OUT, as JSON:
            worst      the highest part of any second within; of all, if that was less
            ledger_ns  the time that gpushim-ctl shows for its tenant, if there is one
        and ends as COMMAND did
-judge  says what share found, and ends with 1 and sentences if one of the Python expressions is not true; in them the
-       figures of bare.json, say, are bare.gpu_ns and so on
+judge  prints what was found, and ends with 1 and sentences if one of the Python expressions
+       is not true; in them the figures of bare.json, say, are bare.gpu_ns and so on
 
 Knows the books of the simulated device (books.py). Refuses to know limits, and judges nothing
 by what the library says of itself.
