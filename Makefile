@@ -233,7 +233,7 @@ clean:
 
 help:
 	@echo 'make              libgpushim.so, the tools, the simulated GPU, into $(BUILD)/'
-	@echo 'make demo         two tenants with quotas on one card; DEMO_GPU=sim|real|auto'
+	@echo 'make demo         tenants with quotas and shares on one card; DEMO_GPU=sim|real|auto'
 	@echo 'make test         everything that can be proven on this machine'
 	@echo 'make lib | sim | tools | examples | tests     one part of the build'
 	@echo 'make bench        figures, by themselves on a quiet machine'

@@ -136,6 +136,10 @@ CUresult sim_module_function(struct sim_module *module, unsigned entry,
 /* The library's module in the context, or NULL. Under sim_code_lock. */
 struct sim_module *sim_module_of_library(struct sim_library *library,
 					 struct sim_context *ctx);
+/* Whether the module stands, and its context and library then: other threads may take it
+ * away, with its context, at any moment. */
+bool sim_module_owners(const struct sim_module *module, struct sim_context **ctx,
+		       struct sim_library **library);
 /* All modules, first to last. Under sim_code_lock. */
 struct sim_module *sim_module_first(void);
 /* EAGER in CUDA_MODULE_LOADING. */

@@ -200,6 +200,7 @@ struct sim_stream {
 		submitted; /* last sequence; under sim.submit_lock, read with relaxed order
 	                       by the thread that waits for its own work */
 	bool gone; /* destroyed, alone or with its context; under sim.submit_lock */
+	bool lent; /* to a call that is under way: it alone frees the object; under sim.lock */
 	_Atomic(struct sim_capture *) capture; /* non-NULL while capturing */
 	struct sim_stream *next;	       /* in its context */
 };

@@ -266,7 +266,8 @@ CUresult sim_event_wait(const struct sim_event *event, const struct sim_event_ma
 			pause_ns *= 2;
 		res = sim_client_error();
 	}
-	return res;
+	/* And once more: an error of the work that completed comes before its completion. */
+	return res == CUDA_SUCCESS ? sim_client_error() : res;
 }
 
 uint64_t sim_event_time_ns(const struct sim_event *event,

@@ -21,6 +21,22 @@ struct sim_module *sim_module_first(void)
 	return modules;
 }
 
+bool sim_module_owners(const struct sim_module *module, struct sim_context **ctx,
+		       struct sim_library **library)
+{
+	const struct sim_module *at;
+
+	pthread_mutex_lock(&sim_code_lock);
+	for (at = modules; at && at != module;)
+		at = at->next;
+	if (at) {
+		*ctx = at->ctx;
+		*library = at->library;
+	}
+	pthread_mutex_unlock(&sim_code_lock);
+	return at != NULL;
+}
+
 bool sim_module_eager(void)
 {
 	const char *mode = getenv("CUDA_MODULE_LOADING");

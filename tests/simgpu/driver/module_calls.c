@@ -107,17 +107,21 @@ static CUresult get(CUmodule handle, struct sim_module **module)
 SIM_EXPORT CUresult cuModuleUnload(CUmodule hmod)
 {
 	CUresult res = sim_enter(SIM_FN_cuModuleUnload);
+	struct sim_library *library;
 	struct sim_module *module;
+	struct sim_context *ctx;
 
 	if (res == CUDA_SUCCESS)
 		res = get(hmod, &module);
 	if (res != CUDA_SUCCESS)
 		return res;
-	if (module->library != NULL)
+	if (!sim_module_owners(module, &ctx, &library))
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (library != NULL)
 		return CUDA_ERROR_NOT_PERMITTED;
 	res = sim_capture_guard();
 	if (res == CUDA_SUCCESS)
-		res = sim_context_drain(module->ctx);
+		res = sim_context_drain(ctx);
 	if (res == CUDA_SUCCESS)
 		sim_module_delete(module, true);
 	return res;

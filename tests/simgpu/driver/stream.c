@@ -44,6 +44,7 @@ struct plan {
 	unsigned flags;
 	uint32_t sim_flags;
 	int priority;
+	bool lent;
 };
 
 /* CUDA_ERROR_CONTEXT_IS_DESTROYED: the context has gone since, and the slot with it. */
@@ -65,6 +66,7 @@ static CUresult link_stream(const struct plan *plan, struct sim_stream **made)
 	stream->flags = plan->flags;
 	stream->sim_flags = plan->sim_flags;
 	stream->priority = plan->priority;
+	stream->lent = plan->lent;
 	stream->unique_id = sim_unique_id();
 	pthread_mutex_lock(&sim.lock);
 	if (ctx->legacy != plan->legacy) {
@@ -104,16 +106,15 @@ CUresult sim_stream_adopt_legacy(struct sim_context *ctx, uint32_t slot)
 	return res;
 }
 
-CUresult sim_stream_make(struct sim_context *ctx, unsigned flags, uint32_t sim_flags,
-			 int priority, struct sim_stream **stream)
+/* All of the plan is set but what only the device and the context know. */
+static CUresult make(struct plan plan, struct sim_stream **stream)
 {
-	uint64_t a[6] = { ctx->id, sim_flags, (uint64_t)(int64_t)priority }, v[6] = { 0 };
-	struct plan plan = {
-		.ctx = ctx, .flags = flags, .sim_flags = sim_flags, .priority = priority
-	};
+	uint64_t a[6] = { plan.ctx->id, plan.sim_flags,
+			  (uint64_t)(int64_t)plan.priority };
+	uint64_t v[6] = { 0 };
 	CUresult res;
 
-	plan.legacy = __atomic_load_n(&ctx->legacy, __ATOMIC_ACQUIRE);
+	plan.legacy = __atomic_load_n(&plan.ctx->legacy, __ATOMIC_ACQUIRE);
 	if (plan.legacy == NULL)
 		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	if (sim.chan != NULL) {
@@ -130,6 +131,16 @@ CUresult sim_stream_make(struct sim_context *ctx, unsigned flags, uint32_t sim_f
 	if (res == CUDA_ERROR_OUT_OF_MEMORY && sim.chan != NULL)
 		sim_rpc(SIM_RPC_STREAM_DESTROY, a, NULL, -1, NULL);
 	return res;
+}
+
+CUresult sim_stream_make(struct sim_context *ctx, unsigned flags, uint32_t sim_flags,
+			 int priority, struct sim_stream **stream)
+{
+	return make((struct plan){ .ctx = ctx,
+				   .flags = flags,
+				   .sim_flags = sim_flags,
+				   .priority = priority },
+		    stream);
 }
 
 /* Forgets zombies that are done, and all of a context (NULL: none). Under sim.lock. */
@@ -203,12 +214,43 @@ void sim_stream_unmake(struct sim_stream *stream)
 	sim_object_delete(stream);
 }
 
+CUresult sim_stream_borrow(struct sim_context *ctx, struct sim_stream **stream)
+{
+	return make((struct plan){ .ctx = ctx,
+				   .flags = CU_STREAM_NON_BLOCKING,
+				   .sim_flags = SIM_SF_NONBLOCKING,
+				   .priority = SIM_PRIORITY_LEAST,
+				   .lent = true },
+		    stream);
+}
+
+void sim_stream_return(struct sim_stream *stream)
+{
+	const uint64_t a[6] = { stream->slot };
+
+	/* Otherwise its context has gone, and took the slot along. */
+	if (unlink_stream(stream)) {
+		close_stream(stream);
+		if (sim.chan != NULL)
+			sim_rpc(SIM_RPC_STREAM_DESTROY, a, NULL, -1, NULL);
+	}
+	sim_object_delete(stream);
+}
+
 void sim_stream_drop_context(struct sim_context *ctx)
 {
-	struct sim_stream *stream;
+	struct sim_stream *stream, *next, *doomed = NULL;
 
 	pthread_mutex_lock(&sim.lock);
-	stream = ctx->streams;
+	/* Under the lock: whoever has borrowed one may free it as soon as it is given up. */
+	for (stream = ctx->streams; stream != NULL; stream = next) {
+		next = stream->next;
+		close_stream(stream);
+		if (stream->lent)
+			continue;
+		stream->next = doomed;
+		doomed = stream;
+	}
 	ctx->streams = NULL;
 	__atomic_store_n(&ctx->legacy, NULL, __ATOMIC_RELEASE);
 	if (ctx->has_per_thread)
@@ -216,12 +258,9 @@ void sim_stream_drop_context(struct sim_context *ctx)
 	ctx->has_per_thread = false;
 	prune(ctx);
 	pthread_mutex_unlock(&sim.lock);
-	while (stream != NULL) {
-		struct sim_stream *next = stream->next;
-
-		close_stream(stream);
+	for (stream = doomed; stream != NULL; stream = next) {
+		next = stream->next;
 		sim_object_delete(stream);
-		stream = next;
 	}
 }
 
@@ -351,7 +390,9 @@ static CUresult drain(const struct sim_context *ctx, bool blocking_only)
 	for (long i = 0; i < n && res == CUDA_SUCCESS; i++)
 		res = sim_slot_wait(points[i].slot, points[i].seq);
 	free(points);
-	return res;
+	/* Work that failed after the first look, and was complete at the second, was not
+	 * among the points. */
+	return res == CUDA_SUCCESS ? sim_client_error() : res;
 }
 
 CUresult sim_context_drain(struct sim_context *ctx)

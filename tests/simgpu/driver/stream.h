@@ -26,6 +26,11 @@ CUresult sim_stream_make(struct sim_context *ctx, unsigned flags, uint32_t sim_f
 			 int priority, struct sim_stream **stream);
 void sim_stream_unmake(struct sim_stream *stream);
 
+/* A non-blocking stream for the caller's own work, and back: between the two it is his, also
+ * if another thread destroys the context meanwhile, which closes it. */
+CUresult sim_stream_borrow(struct sim_context *ctx, struct sim_stream **stream);
+void sim_stream_return(struct sim_stream *stream);
+
 /* Whether all work submitted to the stream so far has completed, after a kick if the device
  * has not looked lately. For the legacy stream: that of all blocking streams too. */
 bool sim_stream_idle(struct sim_stream *stream);

@@ -161,14 +161,13 @@ static CUresult write_parts(struct sim_module *module, struct sim_stream *stream
 static CUresult write_block(struct sim_module *module, uint64_t bytes)
 {
 	struct sim_stream *stream;
-	CUresult res = sim_stream_make(module->ctx, CU_STREAM_NON_BLOCKING,
-				       SIM_SF_NONBLOCKING, SIM_PRIORITY_LEAST, &stream);
+	CUresult res = sim_stream_borrow(module->ctx, &stream);
 
 	if (res != CUDA_SUCCESS)
 		return res;
 	res = bytes <= ONE_COPY_BYTES ? write_whole(module, stream, bytes)
 				      : write_parts(module, stream, bytes);
-	sim_stream_unmake(stream);
+	sim_stream_return(stream);
 	return res;
 }
 

