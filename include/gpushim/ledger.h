@@ -172,15 +172,15 @@ struct gpushim_ledger_bucket {
 	uint64_t level;	      /* two's complement: credit, or debt below zero */
 	uint64_t refilled_ns; /* CLOCK_MONOTONIC up to which credit was given; 0: never */
 	uint64_t earned_ns;   /* credit given in all */
-	uint64_t repairs;     /* impossible values of `level` or `refilled_ns` put right */
-	uint32_t bell;	      /* futex: changes when waiting may be over */
+	uint64_t repairs; /* impossible values of `level` or `refilled_ns` put right */
+	uint32_t bell;	  /* futex: changes when waiting may be over */
 	uint32_t reserved0;
 	/* The progress rule; see libshim/policy/progress.h. */
 	uint64_t stalled_since_ns;
 	uint64_t stalled_at; /* completions at that time */
 	uint64_t stalled_times;
 	/* Of another cache line: who settles, not who launches. */
-	uint64_t used_ns;	 /* GPU time, as measured; all processes, those gone too */
+	uint64_t used_ns; /* GPU time, as measured; all processes, those gone too */
 	uint64_t limit_permille; /* the rate in force, as last used; 1000: no cap */
 	uint64_t burst_ns;
 	uint64_t enforced; /* 0: audit, nothing is delayed */
@@ -192,18 +192,21 @@ struct gpushim_ledger_bucket {
 struct gpushim_ledger_use {
 	uint64_t in_flight_ns; /* predicted, launched and not known to be done */
 	uint64_t completions;  /* counts measured launches that were seen to be done */
-	uint64_t waiting_since_ns; /* CLOCK_MONOTONIC, of the longest waiting thread; 0: none */
-	uint64_t gpu_ns;	   /* as measured */
-	uint64_t waited_ns;	   /* at the gate, over all threads */
-	uint64_t launches;	   /* kernels, graphs, memsets and copies within the device */
-	uint64_t delayed;	   /* launches that waited at the gate */
-	uint64_t released;	   /* launches let through by the progress rule */
-	uint64_t learned;	   /* launches whose cost was known, */
-	uint64_t variable;	   /* was known to spread, */
-	uint64_t unknown;	   /* was not known */
-	uint64_t samples;	   /* launches that were measured */
-	uint64_t lost_samples;	   /* measurements given up: context gone, error, never done */
-	uint64_t overlap_permille; /* GPU time per predicted time, of late; 0: not known */
+	uint64_t
+		waiting_since_ns; /* CLOCK_MONOTONIC, of the longest waiting thread; 0: none */
+	uint64_t gpu_ns;	  /* as measured */
+	uint64_t waited_ns;	  /* at the gate, over all threads */
+	uint64_t launches; /* kernels, graphs, memsets and copies within the device */
+	uint64_t delayed;  /* launches that waited at the gate */
+	uint64_t released; /* launches let through by the progress rule */
+	uint64_t learned;  /* launches whose cost was known, */
+	uint64_t variable; /* was known to spread, */
+	uint64_t unknown;  /* was not known */
+	uint64_t samples;  /* launches that were measured */
+	uint64_t
+		lost_samples; /* measurements given up: context gone, error, never done */
+	uint64_t
+		overlap_permille; /* GPU time per predicted time, of late; 0: not known */
 	uint64_t inflation_permille; /* seen time per learned time of steady kernels; 0 */
 	uint64_t reserved;
 };
@@ -225,8 +228,8 @@ enum gpushim_launch_kind {
 
 /* What launches of one signature cost. Display: the process that learned it writes it. */
 struct gpushim_ledger_cost {
-	uint64_t key; /* hash of all that follows up to shared_bytes; 0: free */
-	char name[56]; /* of the kernel, cut; "" if the driver does not tell */
+	uint64_t key;	 /* hash of all that follows up to shared_bytes; 0: free */
+	char name[56];	 /* of the kernel, cut; "" if the driver does not tell */
 	uint32_t device; /* row */
 	uint32_t kind;	 /* enum gpushim_launch_kind */
 	uint32_t grid[3];
@@ -239,7 +242,7 @@ struct gpushim_ledger_cost {
 	uint64_t high_ns;
 	uint64_t launches;
 	uint64_t samples;
-	uint64_t gpu_ns; /* launches times what they were charged */
+	uint64_t gpu_ns;     /* launches times what they were charged */
 	uint64_t updated_ns; /* CLOCK_MONOTONIC */
 	uint64_t slot;	     /* who wrote it last */
 	uint64_t reserved[2];

@@ -10,6 +10,7 @@
 #ifndef GSH_BASE_LOCK_H
 #define GSH_BASE_LOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/atomic.h"
@@ -28,6 +29,15 @@ static inline void gsh_lock(struct gsh_lock *lock)
 	/* Pairs with the release in gsh_unlock(). */
 	if (gsh_unlikely(!gsh_cas_acquire(&lock->word, &free, 1)))
 		gsh_lock_wait(lock);
+}
+
+/* Takes it if it is free. */
+static inline bool gsh_try_lock(struct gsh_lock *lock)
+{
+	uint32_t free = 0;
+
+	/* Pairs with the release in gsh_unlock(). */
+	return gsh_cas_acquire(&lock->word, &free, 1);
 }
 
 static inline void gsh_unlock(struct gsh_lock *lock)

@@ -169,7 +169,7 @@ int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admis
 
 	/* What its own context has completed meanwhile may be news about this signature. */
 	if (admission->context == admission->current)
-		gsh_meter_collect(admission->meter, admission->current);
+		gsh_meter_collect_if_free(admission->meter, admission->current);
 	pass->cost_ns = gsh_cost_predict(&admission->signature->cost);
 	if (is_only_due(lane, admission, pass->cost_ns))
 		lane->left_ns -= pass->cost_ns;

@@ -291,7 +291,9 @@ static bool complete(struct gsh_meter *meter, struct gsh_meter_context *context,
 		if (!says_nothing(signature, &piece, idle))
 			gsh_cost_observe(&signature->cost, seen_ns);
 	}
-	suspect(meter, bracket, &piece);
+	/* Where the stream had run empty the time is the program's own pause. */
+	if (!idle)
+		suspect(meter, bracket, &piece);
 	used_ns = gsh_account_charge(&context->account, &piece);
 	settle(row, context->row, bracket, used_ns, now_ns);
 	stream->last_end_ns = piece.end_ns;
@@ -429,7 +431,8 @@ static void wake_waiters(struct gsh_meter *meter)
 	}
 }
 
-bool gsh_meter_collect(struct gsh_meter *meter, uint32_t context)
+/* Under the lock, which it gives up. */
+static bool collect(struct gsh_meter *meter, uint32_t context)
 {
 	CUstreamCaptureMode mode = CU_STREAM_CAPTURE_MODE_RELAXED;
 	bool relaxed = gsh_driver.call_cuThreadExchangeStreamCaptureMode != NULL;
@@ -440,7 +443,6 @@ bool gsh_meter_collect(struct gsh_meter *meter, uint32_t context)
 
 	if (relaxed)
 		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
-	gsh_lock(&meter->lock);
 	before = meter->in_flight;
 	if (context == GSH_METER_NONE)
 		collect_all(meter, now_ns);
@@ -455,4 +457,16 @@ bool gsh_meter_collect(struct gsh_meter *meter, uint32_t context)
 		wake_waiters(meter);
 	errno = saved;
 	return left;
+}
+
+bool gsh_meter_collect(struct gsh_meter *meter, uint32_t context)
+{
+	gsh_lock(&meter->lock);
+	return collect(meter, context);
+}
+
+void gsh_meter_collect_if_free(struct gsh_meter *meter, uint32_t context)
+{
+	if (gsh_try_lock(&meter->lock))
+		collect(meter, context);
 }

@@ -37,11 +37,11 @@ enum {
 
 /* Work between two samples of a thread: 1 ms as predicted of steady launches on one stream,
  * 100 us of variable ones, 20 us or 100 us where streams overlap; and launches: on average
- * 64. */
+ * 256. */
 #define GSH_METER_STEADY_NS UINT64_C(1000000)
 #define GSH_METER_VARIABLE_NS UINT64_C(100000)
 #define GSH_METER_MIXED_NS UINT64_C(20000)
-#define GSH_METER_LAUNCHES 64u
+#define GSH_METER_LAUNCHES 256u
 
 /*
  * Predicted work of a process in flight. Little at first and after a prediction was far too
@@ -238,6 +238,8 @@ void gsh_meter_launched(struct gsh_meter *meter, uint16_t bracket);
  * Returns whether anything was still in flight.
  */
 bool gsh_meter_collect(struct gsh_meter *meter, uint32_t context);
+/* The same unless somebody else is at it, or at the tables. */
+void gsh_meter_collect_if_free(struct gsh_meter *meter, uint32_t context);
 
 /* Adds what a lane has launched since the last time to the row it launches on. Under the lock.
  * (publish.c) */

@@ -22,13 +22,13 @@
 #include "cuda/process.h"
 
 /* Between two looks at events in flight. */
-#define TICK_NS 5000000L
+#define TICK_NS 8000000L
 /* Looks without anything new, until it sleeps. */
 enum { QUIET_TICKS = 8 };
 /* Ticks between two writings of the table of costs. */
-enum { COSTS_TICKS = 100 };
+enum { COSTS_TICKS = 60 };
 /* And between two looks for threads that have ended. */
-enum { ENDED_TICKS = 200 };
+enum { ENDED_TICKS = 120 };
 
 enum { HELPER_NONE, HELPER_STARTING, HELPER_RUNS, HELPER_IMPOSSIBLE };
 

@@ -100,14 +100,14 @@ static inline struct gpushim_ledger_bucket *gsh_ledger_bucket(
 }
 
 static inline struct gpushim_ledger_use *gsh_ledger_use(const struct gsh_ledger *ledger,
-							 uint32_t device, uint32_t slot)
+							uint32_t device, uint32_t slot)
 {
 	return (struct gpushim_ledger_use *)((char *)ledger->header +
 					     gpushim_ledger_use_offset(device, slot));
 }
 
 static inline struct gpushim_ledger_cost *gsh_ledger_cost(const struct gsh_ledger *ledger,
-							   uint32_t row)
+							  uint32_t row)
 {
 	return (struct gpushim_ledger_cost *)((char *)ledger->header +
 					      GPUSHIM_LEDGER_COSTS_OFFSET) +
