@@ -18,11 +18,6 @@
 #define DENSE_LAUNCHES 32u
 #define DENSE_REST_MAX 256u
 
-static uint64_t scaled(uint64_t ns, uint32_t permille)
-{
-	return ns / 1000 * permille + ns % 1000 * permille / 1000;
-}
-
 /* ---- drawing ---- */
 
 static uint32_t next_random(struct gsh_lane *lane)
@@ -99,7 +94,7 @@ void gsh_admit_refund(const struct gsh_lane *lane, uint64_t cost_ns)
 	if (time.capped)
 		gsh_bucket_settle(gsh_ledger_bucket(&tenant->ledger, lane->row),
 				  &time.terms,
-				  (int64_t)scaled(cost_ns, lane->scale_permille));
+				  (int64_t)gsh_scaled(cost_ns, lane->scale_permille));
 }
 
 void gsh_admit_give_back(struct gsh_lane *lane)
@@ -142,7 +137,8 @@ static CUresult draw(const struct gsh_admission *admission, uint64_t cost_ns,
 	if (lane->row != admission->row)
 		change_row(lane, admission);
 	res = gsh_hold_pay(admission,
-			   scaled(cost_ns + extra_ns, admission->scale_permille), &paid);
+			   gsh_scaled(cost_ns + extra_ns, admission->scale_permille),
+			   &paid);
 	if (res != CUDA_SUCCESS)
 		return res;
 	/* What was not paid for is not mixed with what was. */

@@ -33,14 +33,9 @@ enum { DOUBTFUL_MAX = 8 };
 /* Unmeasured launches that took twice as predicted and this much more are looked into. */
 #define SUSPECT_NS UINT64_C(1000000)
 
-static uint64_t scaled(uint64_t ns, uint32_t permille)
-{
-	return ns / 1000 * permille + ns % 1000 * permille / 1000;
-}
-
 static uint64_t charged(const struct gsh_bracket *bracket)
 {
-	return scaled(bracket->cost_ns + bracket->batch_ns, bracket->scale_permille);
+	return gsh_scaled(bracket->cost_ns + bracket->batch_ns, bracket->scale_permille);
 }
 
 static struct gpushim_ledger_use *use_of(int row)

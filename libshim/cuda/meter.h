@@ -50,6 +50,12 @@ enum {
 #define GSH_METER_WINDOW_MIN_NS UINT64_C(1000000)
 #define GSH_METER_WINDOW_MAX_NS UINT64_C(16000000)
 
+/* Thousandths of a time, without overflow. */
+static inline uint64_t gsh_scaled(uint64_t ns, uint32_t permille)
+{
+	return ns / 1000 * permille + ns % 1000 * permille / 1000;
+}
+
 struct gsh_signature {
 	uint64_t code; /* 0 and used_at 0: free */
 	uint64_t shape[4];

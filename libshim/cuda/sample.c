@@ -19,11 +19,6 @@
 /* The device is taken to have been busy for no longer than that after a wait was given up. */
 #define BLIND_REST_MAX_NS UINT64_C(10000000000)
 
-static uint64_t scaled(uint64_t ns, uint32_t permille)
-{
-	return ns / 1000 * permille + ns % 1000 * permille / 1000;
-}
-
 static uint32_t lower(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
@@ -185,7 +180,7 @@ void gsh_sample_go_blind(const struct gsh_launch *launch,
 	gsh_unlock(&meter->lock);
 	pass->blind = true;
 	pass->row = admission->row;
-	pass->charged_ns = scaled(pass->cost_ns, lane->scale_permille);
+	pass->charged_ns = gsh_scaled(pass->cost_ns, lane->scale_permille);
 	pass->stream = (void *)(uintptr_t)launch->stream;
 }
 

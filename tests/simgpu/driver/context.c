@@ -82,7 +82,8 @@ CUresult sim_context_open(struct sim_context *ctx, unsigned device, unsigned fla
 		res = sim_rpc(SIM_RPC_CTX_CREATE, a, v, -1, NULL);
 	if (res != CUDA_SUCCESS)
 		return res;
-	ctx->id = (uint32_t)v[0];
+	/* A graph of the context that was here before may be looking: see graph_exec.c. */
+	__atomic_store_n(&ctx->id, (uint32_t)v[0], __ATOMIC_RELAXED);
 	ctx->unique_id = sim_unique_id();
 	ctx->device = device;
 	ctx->flags = flags;

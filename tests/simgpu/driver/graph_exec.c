@@ -111,7 +111,8 @@ static void exec_free(struct sim_exec *exec)
 static bool context_stands(const struct sim_exec *exec)
 {
 	return sim.zero_cost || (sim_object_check(exec->ctx, SIM_T_CONTEXT) &&
-				 exec->ctx->id == exec->lowered->ctx_id);
+				 __atomic_load_n(&exec->ctx->id, __ATOMIC_RELAXED) ==
+					 exec->lowered->ctx_id);
 }
 
 /* An event that was destroyed must not be recorded: its slot may be another's. */
