@@ -96,9 +96,9 @@ void gsh_gate_capture_begins(void);
 void gsh_gate_capture_ended(void);
 
 /* Before the driver destroys a stream. */
-void gsh_gate_stream_gone(uint64_t stream);
+void gsh_gate_stream_gone(uint64_t handle);
 /* Before the driver destroys a context (or resets the primary one); its events go with it. */
-void gsh_gate_context_gone(uint64_t context);
+void gsh_gate_context_gone(uint64_t handle);
 /* The calling thread's current context is about to change: its lane looks again. */
 void gsh_gate_context_changes(void);
 /* After code was unloaded: handles of functions may come again with other code. */

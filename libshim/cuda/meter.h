@@ -236,7 +236,7 @@ bool gsh_meter_take_events(struct gsh_meter_context *context, CUevent *begin,
 void gsh_meter_give_event(struct gsh_meter_context *context, CUevent event);
 
 /* Takes the launched bracket over: it will be settled when it has completed. */
-void gsh_meter_launched(struct gsh_meter *meter, uint16_t bracket);
+void gsh_meter_launched(struct gsh_meter *meter, uint16_t number);
 
 /*
  * Settles what has completed, of all streams of the context that is current for the calling

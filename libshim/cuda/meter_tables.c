@@ -27,10 +27,10 @@ static uint64_t mix(uint64_t hash, uint64_t word)
 
 static void prepare(struct gsh_meter *meter)
 {
-	for (uint16_t i = 0; i < GSH_METER_BRACKETS; i++)
+	for (unsigned i = 0; i < GSH_METER_BRACKETS; i++)
 		meter->brackets[i].next = (uint16_t)(i + 1);
 	meter->brackets[GSH_METER_BRACKETS - 1].next = GSH_METER_NONE;
-	for (uint16_t i = 0; i < GSH_METER_STREAMS; i++)
+	for (unsigned i = 0; i < GSH_METER_STREAMS; i++)
 		meter->streams[i].next_hashed = (uint16_t)(i + 1);
 	meter->streams[GSH_METER_STREAMS - 1].next_hashed = GSH_METER_NONE;
 	for (unsigned i = 0; i < sizeof(meter->hashed) / sizeof(meter->hashed[0]); i++)

@@ -88,7 +88,7 @@ static double median_launches(unsigned calls)
 	static uint64_t runs_ns[20000];
 	unsigned runs = calls / RUN < 20000 ? calls / RUN : 20000;
 	struct bench_gpu gpu;
-	uint64_t steps = 1;
+	uint64_t steps = 1, median_ns;
 	CUdeviceptr sink = 0;
 	void *parameters[] = { &steps, &sink };
 
@@ -101,7 +101,8 @@ static double median_launches(unsigned calls)
 		runs_ns[i] = bench_now_ns() - runs_ns[i];
 	}
 	qsort(runs_ns, runs, sizeof(runs_ns[0]), ascending);
-	return (double)runs_ns[runs / 2] / RUN;
+	median_ns = runs_ns[runs / 2];
+	return (double)median_ns / RUN;
 }
 
 static double infos(unsigned calls)

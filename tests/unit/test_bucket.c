@@ -355,7 +355,7 @@ static uint64_t saturated_ppm(uint64_t cost_ns, uint64_t time_ns)
 			now_ns += wait_ns;
 		now_ns += random_below(3 * US);
 	}
-	return taken_ns * 1000 / ((now_ns - begin_ns) / 1000);
+	return taken_ns * 1000 / ((now_ns - begin_ns) / 1000 + 1);
 }
 
 static void who_always_wants_more_gets_his_rate_in_the_long_run(void)

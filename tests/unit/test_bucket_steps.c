@@ -144,11 +144,10 @@ static uint64_t perform(const struct access *access)
 
 	memcpy(&before, access->word, access->bytes); /* little-endian, as the product */
 	after = before;
-	if (access->kind == STORE)
-		after = access->operand;
-	else if (access->kind == ADD)
+	if (access->kind == ADD)
 		after = before + access->operand;
-	else if (access->kind == SWAP_IF_EQUAL && before == access->expected)
+	else if (access->kind == STORE ||
+		 (access->kind == SWAP_IF_EQUAL && before == access->expected))
 		after = access->operand;
 	memcpy(access->word, &after, access->bytes);
 	return before;
