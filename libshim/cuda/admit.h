@@ -26,8 +26,8 @@ struct gsh_admission {
 };
 
 /*
- * meter, its nonce, lane: what the calling thread had last, or NULL. CUDA_SUCCESS, or what the launch is
- * to return.
+ * meter, its nonce, lane: what the calling thread had last, or NULL. CUDA_SUCCESS, or what the
+ * launch is to return. (look.c)
  */
 int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admission,
 		   const struct gsh_meter *meter, uint64_t nonce, struct gsh_lane *lane);
@@ -44,14 +44,14 @@ void gsh_look_for_ended(struct gsh_meter *meter);
 /* Whether a stream captures; also the legacy stream while another does. (look.c) */
 bool gsh_look_captures(uint64_t stream);
 
-/* Waits for credit and draws some more for the lane; begins a bracket. */
+/* Waits for credit and draws some more for the lane; begins a bracket, if it is its turn. */
 int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admission,
 	      struct gsh_pass *pass);
 
-/* After a blind launch: waits for its stream, and charges the time that took. */
+/* After a blind launch: waits for its stream, and charges the time that took. (sample.c) */
 void gsh_admit_wait(const struct gsh_pass *pass);
 
-/* After a sampled launch. */
+/* After a sampled launch: records the second event. (sample.c) */
 void gsh_admit_launched(struct gsh_pass *pass, int res);
 
 #endif

@@ -11,7 +11,6 @@
 #include "cuda/admit.h"
 #include "cuda/meter.h"
 #include "cuda/process.h"
-#include "policy/bucket.h"
 
 /* ---- lanes ---- */
 

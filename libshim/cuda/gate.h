@@ -18,7 +18,7 @@
  * While its stream captures, a launch is neither held nor charged nor recorded.
  *
  * Any thread. Nothing is locked while a launch waits. Mode is looked at here: a transparent
- * process pays a load and two branches.
+ * process pays two calls and a few loads.
  */
 #ifndef GSH_CUDA_GATE_H
 #define GSH_CUDA_GATE_H
@@ -103,7 +103,7 @@ void gsh_gate_context_gone(uint64_t handle);
 void gsh_gate_context_changes(void);
 /* After code was unloaded: handles of functions may come again with other code. */
 void gsh_gate_code_gone(void);
-/* Before an executable graph is destroyed or changed: what it cost is doubted. */
+/* An executable graph was made or changed, or is about to go: what it cost is doubted. */
 void gsh_gate_graph_changed(uint64_t exec);
 
 #endif

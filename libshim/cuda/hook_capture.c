@@ -3,7 +3,7 @@
  *
  * A capture is counted from before it begins until it has certainly ended. One whose stream
  * or context is destroyed, or that a call outside these ends, stays counted: launches then
- * go on asking, which costs them a call of the driver and nothing else.
+ * all take the slow way and go on asking, which costs them time and nothing else.
  */
 #include "cuda/gate.h"
 #include "cuda/hook.h"

@@ -3,11 +3,12 @@
  *
  * Behind gate.h. The tables: contexts, streams, signatures and what was learned of them,
  * event brackets that have not completed, and the lanes of threads. All of it lies in one
- * mapping of fixed size; where a table is full a launch goes unmeasured and is charged as
- * predicted.
+ * mapping of fixed size: what was used longest ago makes room; without a bracket a launch under
+ * a limit is waited for (sample.c); without a lane, a context or a stream it is refused.
  *
  * Locks: meter->lock guards everything but lanes, counters and what is marked atomic. It is
- * held while the driver is asked about events, never while a launch waits or the driver launches.
+ * held while the driver is asked about events, never while a launch waits or the driver
+ * launches.
  */
 #ifndef GSH_CUDA_METER_H
 #define GSH_CUDA_METER_H

@@ -3,8 +3,8 @@
  * writes what this process has used into the ledger.
  *
  * There is none before the first launch. It sleeps as long as nothing is in flight and
- * nothing was launched, which it is told by the next launch; it makes no driver call but
- * about events, in relaxed capture mode, and blocks all signals.
+ * nothing was launched, which it is told by the next launch; it asks the driver
+ * about events alone, in relaxed capture mode, with their context pushed, and blocks signals.
  */
 #ifndef GSH_CUDA_WATCH_H
 #define GSH_CUDA_WATCH_H
