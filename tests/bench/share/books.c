@@ -53,8 +53,11 @@ int books_look(struct books *books, struct simgpu_monitor *monitor, const pid_t 
 
 int books_save(const struct books *books, const char *path)
 {
-	FILE *file = fopen(path, "w");
+	char part[600];
+	FILE *file;
 
+	snprintf(part, sizeof(part), "%s.part", path);
+	file = fopen(part, "w");
 	if (!file)
 		return -errno;
 	fprintf(file,
@@ -73,7 +76,9 @@ int books_save(const struct books *books, const char *path)
 				r->process[i].kernels);
 		fputc('\n', file);
 	}
-	return fclose(file) == 0 ? 0 : -EIO;
+	if (fclose(file) != 0)
+		return -EIO;
+	return rename(part, path) == 0 ? 0 : -errno;
 }
 
 static bool read_row(char *line, struct books *books)

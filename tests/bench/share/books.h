@@ -35,7 +35,7 @@ struct books {
 /* Adds a row of now. 0, or -1 if the device has gone or does not know a process. */
 int books_look(struct books *books, struct simgpu_monitor *monitor, const pid_t *pids);
 
-/* 0 or -errno. */
+/* 0 or -errno. A file that is there is whole: it gets its name when all is written. */
 int books_save(const struct books *books, const char *path);
 int books_load(struct books *books, const char *path);
 

@@ -78,6 +78,12 @@ const struct scenario scenarios[] = {
 };
 
 const unsigned nscenarios = sizeof(scenarios) / sizeof(scenarios[0]);
+_Static_assert(sizeof(scenarios) / sizeof(scenarios[0]) <= SCENARIOS_MAX,
+	       "a scenario has no room in the results");
+
+/* One process between 5 and 95 % is limited in the same way as at 30 and 50 %. */
+static const char matrix[] = "bare-* alone-5.* alone-30.* alone-50.* alone-95.* "
+			     "alone-100.* four-* two-* idle-* set-*";
 
 const struct scenario *scenario_find(const char *name)
 {
@@ -132,7 +138,9 @@ bool cell_wanted(const struct scenario *scenario, enum load_kind kind, const cha
 	snprintf(name, sizeof(name), "%s.%s", scenario->name, load_facts[kind].name);
 	snprintf(patterns, sizeof(patterns), "%s", list);
 	while ((pattern = strsep(&rest, " ,")))
-		if (*pattern && fnmatch(pattern, name, 0) == 0)
+		if (strcmp(pattern, CELLS_MATRIX) == 0
+			    ? cell_wanted(scenario, kind, matrix)
+			    : *pattern && fnmatch(pattern, name, 0) == 0)
 			return true;
 	return false;
 }

@@ -12,7 +12,7 @@
 
 #include "common_load.h"
 
-enum { TENANTS_MAX = 4, PROCESSES_MAX = 4, STEPS_MAX = 2 };
+enum { SCENARIOS_MAX = 32, TENANTS_MAX = 4, PROCESSES_MAX = 4, STEPS_MAX = 2 };
 
 enum scenario_group {
 	GROUP_BARE,	/* without the shim: the driver's own division */
@@ -51,7 +51,9 @@ unsigned scenario_tenant_of(const struct scenario *scenario, unsigned process);
 /* Whether the pair is measured at all: not all kinds show when a limit has changed. */
 bool cell_exists(const struct scenario *scenario, enum load_kind kind);
 
-/* Whether a pattern of the shell's in the list ("" or NULL: all) fits the cell. */
+/* Whether a pattern of the shell's in the list ("" or NULL: all) fits the cell. The word
+ * CELLS_MATRIX stands for all cells but alone-10, -25, -75 and -90. */
+#define CELLS_MATRIX "matrix"
 bool cell_wanted(const struct scenario *scenario, enum load_kind kind, const char *list);
 
 #endif

@@ -7,6 +7,8 @@
 
 static const uint64_t window_ns[WINDOWS] = { 1000 * MS, 10000 * MS };
 #define VARIATION_NS (100 * MS)
+/* A look that comes a little early still ends its 100 ms: the next one ends 150. */
+#define EARLY_NS (10 * MS)
 /* A limit is settled when all windows of 500 ms from then on are within two points. */
 #define SETTLE_WINDOW_NS (500 * MS)
 #define SETTLED 0.02
@@ -30,6 +32,33 @@ static unsigned row_at(const struct view *view, uint64_t time_ns)
 	while (row < view->books->nrows && at(view, row) < time_ns)
 		row++;
 	return row;
+}
+
+static bool row_follows(const struct books *books, unsigned row)
+{
+	const struct books_row *a = &books->rows[row - 1], *b = &books->rows[row];
+
+	for (unsigned p = 0; p < books->nprocesses; p++)
+		if (b->process[p].gpu_ns < a->process[p].gpu_ns)
+			return false;
+	return b->at_ns >= a->at_ns && b->switch_ns >= a->switch_ns && b->late >= a->late;
+}
+
+/* Whether the books are of these processes and nothing in them goes back. */
+static bool plausible(const struct view *view)
+{
+	if (view->books->nprocesses != scenario_processes(view->scenario))
+		return false;
+	for (unsigned row = 1; row < view->books->nrows; row++)
+		if (!row_follows(view->books, row))
+			return false;
+	return true;
+}
+
+/* The most by which a perfect limiter is off in the window, as it cannot stop a kernel. */
+static double quantum(const struct view *view, unsigned from, unsigned to)
+{
+	return (double)view->quantum_ns / (double)(at(view, to) - at(view, from));
 }
 
 static double share_between(const struct view *view, unsigned tenant, unsigned from,
@@ -57,17 +86,17 @@ static void judge_windows(const struct view *view, unsigned tenant, unsigned fir
 	unsigned last = view->books->nrows - 1, to = first, n = 0;
 	uint64_t span_ns = at(view, last) - at(view, first);
 	uint64_t length_ns = window_ns[window] < span_ns ? window_ns[window] : span_ns;
-	double quantum = (double)view->quantum_ns / (double)length_ns;
 
 	for (unsigned from = first; at(view, last) - at(view, from) >= length_ns;
 	     from++, n++) {
-		double share;
+		double above, within;
 
 		while (at(view, to) - at(view, from) < length_ns)
 			to++;
-		share = share_between(view, tenant, from, to);
-		add(&judged->over[window], share - judged->target - quantum);
-		add(&judged->under[window], judged->target - share - quantum);
+		above = share_between(view, tenant, from, to) - judged->target;
+		within = quantum(view, from, to);
+		add(&judged->over[window], above - within);
+		add(&judged->under[window], -above - within);
 	}
 	judged->over[window].mean /= n;
 	judged->under[window].mean /= n;
@@ -79,7 +108,7 @@ static double variation(const struct view *view, unsigned tenant, unsigned first
 	unsigned n = 0;
 
 	for (unsigned from = first, to = first; to < view->books->nrows; to++)
-		if (at(view, to) - at(view, from) >= VARIATION_NS) {
+		if (at(view, to) - at(view, from) >= VARIATION_NS - EARLY_NS) {
 			double share = share_between(view, tenant, from, to);
 
 			sum += share;
@@ -113,7 +142,6 @@ static double settling(const struct view *view, unsigned step, double target)
 	uint64_t set_ns = view->books->set_ns[step], settled_ns;
 	uint64_t next_ns = step + 1 < STEPS_MAX ? view->books->set_ns[step + 1] : 0;
 	unsigned end = next_ns ? row_at(view, next_ns) : view->books->nrows;
-	double within = SETTLED + (double)view->quantum_ns / (double)SETTLE_WINDOW_NS;
 	unsigned from = row_at(view, set_ns), to = from;
 	bool settled = false;
 
@@ -125,7 +153,8 @@ static double settling(const struct view *view, unsigned step, double target)
 			to++;
 		if (to >= end)
 			break;
-		settled = fabs(share_between(view, 0, from, to) - target) <= within;
+		settled = fabs(share_between(view, 0, from, to) - target) <=
+			  SETTLED + quantum(view, from, to);
 		if (!settled)
 			settled_ns = at(view, from + 1);
 	}
@@ -139,7 +168,7 @@ int judge(const struct scenario *scenario, enum load_kind kind, double process_d
 	unsigned first = row_at(&view, books->begin_ns), last = books->nrows - 1;
 
 	*judged = (struct judged){ .ntenants = scenario_tenants(scenario) };
-	if (first + 1 >= books->nrows ||
+	if (!plausible(&view) || first == books->nrows ||
 	    at(&view, last) - at(&view, first) < VARIATION_NS)
 		return -1;
 	for (unsigned t = 0; t < judged->ntenants; t++) {
@@ -164,6 +193,7 @@ int judge(const struct scenario *scenario, enum load_kind kind, double process_d
 	for (unsigned step = 0; step < STEPS_MAX; step++)
 		judged->settle[step] = settling(
 			&view, step,
-			fmin(process_demand, scenario->steps_permille[step] / 1000.0));
+			fmin(process_demand * scenario->tenants[0].processes,
+			     scenario->steps_permille[step] / 1000.0));
 	return 0;
 }

@@ -39,7 +39,8 @@ struct judged {
 
 /*
  * process_demand: the share that one process of this load takes when it is alone without
- * the shim. 0, or -1 if the books are too short to say anything.
+ * the shim. 0, or -1 if the books say nothing: they are shorter than 100 ms after the
+ * warm-up, of other processes, or something in them goes back.
  */
 int judge(const struct scenario *scenario, enum load_kind kind, double process_demand,
 	  const struct books *books, struct judged *judged);

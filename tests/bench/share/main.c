@@ -4,9 +4,10 @@
  *
  * Variables: BUILD; CELLS, patterns of cells to measure (default all; what was measured
  * before is reported with it); SECONDS_PER_CELL (10); WARM_UP, in seconds (2); REPEAT (3;
- * controls are measured once). With --report nothing is measured.
+ * controls are measured once); CONTINUE=1, which measures only what is not there yet. With
+ * --report nothing is measured.
  */
-#include <glob.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,19 @@
 
 #include "cells.h"
 #include "measure.h"
+#include "plan.h"
 #include "report.h"
 
 #define STEP_S 3.0
+
+static volatile sig_atomic_t interrupted;
+
+/* The cell that runs ends first; at a terminal its loads get the signal too, and it fails. */
+static void interrupt(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
 
 static double real_of(const char *name, double otherwise, double least)
 {
@@ -53,36 +64,28 @@ static void forget_limits(void)
 	unsetenv("LD_PRELOAD");
 }
 
-static unsigned repeats_of(const struct scenario *scenario, unsigned repeats)
+static bool yes(const char *name)
 {
-	return scenario->group == GROUP_BARE ? 1 : repeats;
-}
+	const char *text = getenv(name);
 
-/* Also without being asked for: a control that others are judged by. */
-static bool missing_control(const struct scenario *scenario, enum load_kind kind,
-			    const char *list)
-{
-	if (strcmp(scenario->name, "bare-1") != 0 ||
-	    access(report_books_path(scenario, kind, 1), R_OK) == 0)
+	if (!text || !*text || strcmp(text, "0") == 0)
 		return false;
-	for (unsigned s = 0; s < nscenarios; s++)
-		if (cell_exists(&scenarios[s], kind) &&
-		    cell_wanted(&scenarios[s], kind, list))
-			return true;
-	return false;
+	if (strcmp(text, "1") != 0) {
+		fprintf(stderr, "%s=%s: give 1 for yes, 0 for no\n", name, text);
+		exit(2);
+	}
+	return true;
 }
 
-static int measure_one(const struct scenario *scenario, enum load_kind kind,
-		       const struct span *span, unsigned repeat)
+static int measure_one(const struct plan_item *item, const struct span *span)
 {
-	const char *path = report_books_path(scenario, kind, repeat);
+	const char *path;
 	struct books books;
 	int err;
 
-	fprintf(stderr, "%s.%s, %u\n", scenario->name, load_facts[kind].name, repeat);
-	unlink(path);
-	if (measure(scenario, kind, span, &books) < 0)
+	if (measure(item->scenario, item->kind, span, &books) < 0)
 		return -1;
+	path = files_path(item->scenario, item->kind, item->repeat);
 	err = books_save(&books, path);
 	books_free(&books);
 	if (err < 0)
@@ -90,45 +93,48 @@ static int measure_one(const struct scenario *scenario, enum load_kind kind,
 	return err;
 }
 
+static void say_plan(const struct plan *plan, const struct plan_terms *terms)
+{
+	fprintf(stderr, "%u measurements, about %.1f minutes; %u more are here already\n",
+		plan->n, plan_seconds(plan, 0, terms) / 60, plan->kept);
+}
+
 /* Returns how many cells could not be measured. */
-static unsigned measure_all(const char *list, const struct span *span, unsigned repeats)
+static unsigned measure_all(const struct plan *plan, const struct plan_terms *terms)
 {
 	unsigned failed = 0;
 
-	for (unsigned s = 0; s < nscenarios; s++)
-		for (int k = 0; k < LOAD_KINDS; k++) {
-			enum load_kind kind = (enum load_kind)k;
+	say_plan(plan, terms);
+	for (unsigned i = 0; i < plan->n && !interrupted; i++) {
+		const struct plan_item *item = &plan->items[i];
 
-			if (!cell_exists(&scenarios[s], kind) ||
-			    (!cell_wanted(&scenarios[s], kind, list) &&
-			     !missing_control(&scenarios[s], kind, list)))
-				continue;
-			for (unsigned r = 1; r <= repeats_of(&scenarios[s], repeats); r++)
-				failed += measure_one(&scenarios[s], kind, span, r) < 0;
-		}
+		fprintf(stderr, "%s.%s, %u (%u of %u, %.0f min left)\n",
+			item->scenario->name, load_facts[item->kind].name, item->repeat,
+			i + 1, plan->n, plan_seconds(plan, i, terms) / 60);
+		failed += measure_one(item, &terms->span) < 0;
+	}
+	if (failed && !interrupted)
+		fprintf(stderr, "%u cells could not be measured\n", failed);
 	return failed;
 }
 
-/* A run of everything begins with nothing: its report is to be of one library. */
-static void forget_books(void)
+static void read_terms(struct plan_terms *terms)
 {
-	const char *build = getenv("BUILD") ? getenv("BUILD") : "build";
-	char pattern[512];
-	glob_t found;
-
-	snprintf(pattern, sizeof(pattern), "%s/bench/share/*.csv", build);
-	if (glob(pattern, 0, NULL, &found) != 0)
-		return;
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		unlink(found.gl_pathv[i]);
-	globfree(&found);
+	terms->cells = getenv("CELLS");
+	terms->span.measured_s = real_of("SECONDS_PER_CELL", 10, 0.5);
+	terms->span.warm_s = real_of("WARM_UP", 2, 0);
+	terms->span.step_s = STEP_S;
+	terms->repeats = (unsigned)real_of("REPEAT", 3, 1);
+	if (terms->repeats > REPEATS_MAX)
+		terms->repeats = REPEATS_MAX;
+	terms->go_on = yes("CONTINUE");
 }
 
 int main(int argc, char **argv)
 {
-	const char *list = getenv("CELLS");
-	struct span span = { .step_s = STEP_S };
-	unsigned failed, repeats;
+	static struct plan plan;
+	struct plan_terms terms;
+	unsigned failed;
 
 	if (argc == 4 && strcmp(argv[1], "--load") == 0)
 		return measure_load(argv[2], argv[3]);
@@ -136,20 +142,27 @@ int main(int argc, char **argv)
 		return report();
 	if (argc != 1) {
 		fputs("usage: bench_share [--report]; what is measured is said by CELLS, "
-		      "SECONDS_PER_CELL, WARM_UP and REPEAT\n",
+		      "SECONDS_PER_CELL, WARM_UP, REPEAT and CONTINUE\n",
 		      stderr);
 		return 2;
 	}
-	span.measured_s = real_of("SECONDS_PER_CELL", 10, 0.5);
-	span.warm_s = real_of("WARM_UP", 2, 0);
-	repeats = (unsigned)real_of("REPEAT", 3, 1);
-	if (repeats > REPEATS_MAX)
-		repeats = REPEATS_MAX;
+	read_terms(&terms);
 	forget_limits();
-	if (!list || !*list)
-		forget_books();
-	failed = measure_all(list, &span, repeats);
-	if (failed)
-		fprintf(stderr, "%u cells could not be measured\n", failed);
+	signal(SIGINT, interrupt);
+	signal(SIGTERM, interrupt);
+	plan_make(&plan, &terms);
+	if (plan.n + plan.kept == 0) {
+		fprintf(stderr,
+			"No cell fits CELLS='%s'; cells are called "
+			"SCENARIO.LOAD, see tests/bench/README.md\n",
+			terms.cells);
+		return 2;
+	}
+	failed = measure_all(&plan, &terms);
+	if (interrupted) {
+		fputs("Interrupted: the same with CONTINUE=1 measures what is left.\n",
+		      stderr);
+		return 130;
+	}
 	return report() != 0 || failed;
 }

@@ -13,9 +13,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "files.h"
+
 #define LOOK_NS UINT64_C(50000000)
 /* A change of limits is looked at more closely. */
 #define LOOK_SET_NS UINT64_C(20000000)
+/* The driver alone has nothing to learn and no bucket to empty. */
+#define WARM_UP_BARE_S 0.5
+/* To make a place and processes. */
+#define START_S 0.1
 
 struct child {
 	pid_t pid;
@@ -224,9 +230,16 @@ static int look_until(const struct cell *cell, struct books *books, uint64_t end
 	return 0;
 }
 
+static double warm_s(const struct scenario *scenario, const struct span *span)
+{
+	return scenario->group == GROUP_BARE && span->warm_s > WARM_UP_BARE_S
+		       ? WARM_UP_BARE_S
+		       : span->warm_s;
+}
+
 static int look(const struct cell *cell, const struct span *span, struct books *books)
 {
-	uint64_t end_ns = now_ns() + (uint64_t)(span->warm_s * 1e9);
+	uint64_t end_ns = now_ns() + (uint64_t)(warm_s(cell->scenario, span) * 1e9);
 
 	books->begin_ns = end_ns;
 	if (look_until(cell, books, end_ns) < 0)
@@ -244,6 +257,24 @@ static int look(const struct cell *cell, const struct span *span, struct books *
 	return 0;
 }
 
+double measure_seconds(const struct scenario *scenario, const struct span *span)
+{
+	return START_S + warm_s(scenario, span) +
+	       (scenario->group == GROUP_SET ? STEPS_MAX * span->step_s
+					     : span->measured_s);
+}
+
+bool measure_is_whole(const struct scenario *scenario, const struct span *span,
+		      const struct books *books)
+{
+	bool set = scenario->group == GROUP_SET;
+	uint64_t from_ns = set ? books->set_ns[STEPS_MAX - 1] : books->begin_ns;
+	double seconds = set ? span->step_s : span->measured_s;
+
+	return from_ns && books->nrows > 0 &&
+	       books->rows[books->nrows - 1].at_ns >= from_ns + (uint64_t)(seconds * 1e9);
+}
+
 int measure(const struct scenario *scenario, enum load_kind kind, const struct span *span,
 	    struct books *books)
 {
@@ -253,7 +284,7 @@ int measure(const struct scenario *scenario, enum load_kind kind, const struct s
 	int result = -1;
 
 	*books = (struct books){ .nprocesses = scenario_processes(scenario) };
-	cell.build = getenv("BUILD") ? getenv("BUILD") : "build";
+	cell.build = files_build();
 	if (make_place(&cell) < 0)
 		return -1;
 	cell.monitor = simgpu_open(NULL, 1, &why);

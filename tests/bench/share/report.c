@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "results.h"
 #include "tables.h"
@@ -67,6 +66,7 @@ static void json_run(FILE *file, const struct scenario *scenario, enum load_kind
 
 static int write_json(const char *path)
 {
+	struct coverage all = result_coverage(NULL);
 	FILE *file = fopen(path, "w");
 
 	if (!file) {
@@ -75,9 +75,11 @@ static int write_json(const char *path)
 			path);
 		return 1;
 	}
-	fputs("{\n\t\"benchmark\": \"share\",\n\t\"unit\": \"fraction of the device's "
-	      "time\",\n\t\"rows\": [",
-	      file);
+	fprintf(file,
+		"{\n\t\"benchmark\": \"share\",\n\t\"unit\": \"fraction of the device's "
+		"time\",\n\t\"cells\": { \"exist\": %u, \"here\": %u, \"stale\": %u },"
+		"\n\t\"rows\": [",
+		all.exist, all.here, all.stale);
 	for (unsigned s = 0; s < nscenarios; s++)
 		for (int kind = 0; kind < LOAD_KINDS; kind++)
 			for (unsigned r = 0;
@@ -88,17 +90,31 @@ static int write_json(const char *path)
 	return fclose(file) == 0 ? 0 : 1;
 }
 
+/* How much of the table there is: blanks in it look alike. */
+static void say_cells(void)
+{
+	struct coverage all = result_coverage(NULL);
+	struct coverage matrix = result_coverage(CELLS_MATRIX);
+
+	printf("%u of the %u cells of the whole table are here, of CELLS=%s %u of %u.\n",
+	       all.here, all.exist, CELLS_MATRIX, matrix.here, matrix.exist);
+	if (all.stale)
+		printf("%u of them speak of another build than the one that is there now."
+		       "\n",
+		       all.stale);
+}
+
 int report(void)
 {
-	const char *build = getenv("BUILD") ? getenv("BUILD") : "build";
 	char path[512];
 	int status;
 
 	results_load();
-	snprintf(path, sizeof(path), "%s/bench/share.json", build);
+	snprintf(path, sizeof(path), "%s/bench/share.json", files_build());
 	status = write_json(path);
 	tables_print();
+	say_cells();
 	printf("Written to %s; the device's books lie in %s/bench/share/.\n", path,
-	       build);
+	       files_build());
 	return status;
 }

@@ -4,28 +4,9 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-enum { SCENARIOS_MAX = 32 };
 
 static struct result results[SCENARIOS_MAX][LOAD_KINDS];
-
-const char *report_books_path(const struct scenario *scenario, enum load_kind kind,
-			      unsigned repeat)
-{
-	const char *build = getenv("BUILD") ? getenv("BUILD") : "build";
-	static char path[512];
-
-	snprintf(path, sizeof(path), "%s/bench", build);
-	mkdir(path, 0777);
-	snprintf(path, sizeof(path), "%s/bench/share", build);
-	mkdir(path, 0777);
-	snprintf(path, sizeof(path), "%s/bench/share/%s.%s.%u.csv", build, scenario->name,
-		 load_facts[kind].name, repeat);
-	return path;
-}
 
 static void load_cell(unsigned s, enum load_kind kind)
 {
@@ -34,16 +15,18 @@ static void load_cell(unsigned s, enum load_kind kind)
 	double demand = result_demand(kind);
 
 	for (unsigned repeat = 1; repeat <= REPEATS_MAX; repeat++) {
-		const char *path = report_books_path(scenario, kind, repeat);
+		const char *path = files_path(scenario, kind, repeat);
 		struct books books;
 		int err = books_load(&books, path);
 
 		if (err == 0 && books.nprocesses == scenario_processes(scenario) &&
 		    judge(scenario, kind, demand, &books,
-			  &result->runs[result->repeats]) == 0)
+			  &result->runs[result->repeats]) == 0) {
 			result->repeats++;
-		else if (err != -ENOENT)
+			result->stale += !files_fresh(scenario, kind, repeat);
+		} else if (err != -ENOENT) {
 			fprintf(stderr, "%s is left out: it is no whole run.\n", path);
+		}
 		books_free(&books);
 	}
 }
@@ -51,7 +34,7 @@ static void load_cell(unsigned s, enum load_kind kind)
 /* The controls come first in the table: what they say of demand judges the others. */
 void results_load(void)
 {
-	for (unsigned s = 0; s < nscenarios && s < SCENARIOS_MAX; s++)
+	for (unsigned s = 0; s < nscenarios; s++)
 		for (int kind = 0; kind < LOAD_KINDS; kind++)
 			load_cell(s, (enum load_kind)kind);
 }
@@ -59,6 +42,24 @@ void results_load(void)
 const struct result *result_of(const struct scenario *scenario, enum load_kind kind)
 {
 	return &results[scenario - scenarios][kind];
+}
+
+struct coverage result_coverage(const char *list)
+{
+	struct coverage coverage = { 0 };
+
+	for (unsigned s = 0; s < nscenarios; s++)
+		for (int k = 0; k < LOAD_KINDS; k++) {
+			enum load_kind kind = (enum load_kind)k;
+
+			if (!cell_exists(&scenarios[s], kind) ||
+			    !cell_wanted(&scenarios[s], kind, list))
+				continue;
+			coverage.exist++;
+			coverage.here += results[s][k].repeats > 0;
+			coverage.stale += results[s][k].stale > 0;
+		}
+	return coverage;
 }
 
 double result_demand(enum load_kind kind)

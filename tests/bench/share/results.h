@@ -4,17 +4,26 @@
 #ifndef SHARE_RESULTS_H
 #define SHARE_RESULTS_H
 
+#include "files.h"
 #include "judge.h"
-#include "report.h"
 
 struct result {
 	unsigned repeats; /* 0: the cell was not measured */
+	unsigned stale;	  /* of them, measured with another build than the one there */
 	struct judged runs[REPEATS_MAX];
 };
 
 /* Reads and judges all books there are; once. */
 void results_load(void);
 const struct result *result_of(const struct scenario *scenario, enum load_kind kind);
+
+/* Of the cells that a list of patterns fits (NULL: all). */
+struct coverage {
+	unsigned exist, here;
+	unsigned
+		stale; /* of those here, measured with another build, some or all repeats */
+};
+struct coverage result_coverage(const char *list);
 
 /* The share one process of the kind takes, alone and without the shim. */
 double result_demand(enum load_kind kind);
