@@ -135,6 +135,7 @@ LIBLIMITS := $(BUILD)/lib/libgpushim-limits.so
 LIBREADER := $(BUILD)/lib/libgpushim-reader.so $(BUILD)/lib/libgpushim-reader.a
 LIBCORE   := $(OBJ)/libcore.a
 LIBTOOLS  := $(OBJ)/libtools.a
+LIBTOP    := $(OBJ)/libtop.a
 TOOL_BINS := $(TOOLS:%=$(BUILD)/bin/gpushim-%)
 
 # --- what people ask for -----------------------------------------------------------------
@@ -188,12 +189,14 @@ bench:
 	@$(MAKE) --no-print-directory all benches
 	@BUILD='$(abspath $(BUILD))' TIMEOUT=600 tests/run.sh $(BENCH)
 
-# Hours: CELLS='alone-30.* two-*.20us', SECONDS_PER_CELL= and REPEAT= ask for less.
+# Hours: CELLS='alone-30.* two-*.20us', SECONDS_PER_CELL= and REPEAT= ask for less;
+# CELLS=matrix REPEAT=1 takes half an hour. CONTINUE=1 measures what is not there yet.
 bench-share:
 	@tests/deps.sh build
 	@$(MAKE) --no-print-directory all $(BENCH_SHARE)
 	@BUILD='$(abspath $(BUILD))' CELLS='$(CELLS)' SECONDS_PER_CELL='$(SECONDS_PER_CELL)' \
-		REPEAT='$(REPEAT)' LD_LIBRARY_PATH='$(abspath $(BUILD))/sim' $(BENCH_SHARE)
+		REPEAT='$(REPEAT)' CONTINUE='$(CONTINUE)' \
+		LD_LIBRARY_PATH='$(abspath $(BUILD))/sim' $(BENCH_SHARE)
 
 # The real programs are not instrumented, so the sanitizers see only our own tests; and what
 # the library may ask of a C library is not asked of one with a sanitizer in it.
@@ -237,7 +240,7 @@ help:
 	@echo 'make test         everything that can be proven on this machine'
 	@echo 'make lib | sim | tools | examples | tests     one part of the build'
 	@echo 'make bench        figures, by themselves on a quiet machine'
-	@echo 'make bench-share  shares of GPU time (hours); CELLS= SECONDS_PER_CELL= REPEAT='
+	@echo 'make bench-share  shares of GPU time (hours); CELLS= REPEAT= CONTINUE= see tests/bench'
 	@echo 'make check-gpu    asks a real GPU what the simulated one assumes; GPU=sim tries it'
 	@echo 'make fuzz         each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (clang)'
 	@echo 'make test-asan | test-ubsan | test-tsan       our own tests under a sanitizer'
@@ -341,8 +344,13 @@ $(LIBTOOLS): $(TOOLS_COMMON)
 	$(call say,AR,$@)
 	$(call archive,$^)
 
+# For its tests; what draws is left where it is, and ncurses with it.
+$(LIBTOP): $(filter-out %/main.o,$(call objects,tools/top))
+	$(call say,AR,$@)
+	$(call archive,$^)
+
 # Of the tools' common part only what parses: the rest would need a newer C library.
-$(LIBLIMITS): $(filter-out %/devices.o %/publish.o,$(TOOLS_COMMON)) $(CORE) \
+$(LIBLIMITS): $(filter-out %/devices.o %/publish.o %/report.o,$(TOOLS_COMMON)) $(CORE) \
 		tools/common/exports.map
 	$(link)
 	@mkdir -p $(@D)
@@ -363,7 +371,9 @@ $(BUILD)/lib/libgpushim-reader.a: $(READER) $(CORE)
 $(TOOL_BINS): $(BUILD)/bin/gpushim-%: $(LIBTOOLS) $(LIBCORE)
 	$(link)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBTOOLS) $(LIBCORE) -lcjson $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBTOOLS) $(LIBCORE) \
+		$(TOOL_LIBS) -lcjson $(LIBS)
+$(BUILD)/bin/gpushim-top: TOOL_LIBS := -lncursesw
 # $(eval) because the objects of a tool depend on its name.
 $(foreach t,$(TOOLS),$(eval $(BUILD)/bin/gpushim-$(t): $(call objects,tools/$(t))))
 
@@ -376,7 +386,7 @@ $(BUILD)/bin/simgpu: $(SIM_TOOL) $(SIM_COMMON) $(LIBSIMGPU)
 define program
 	$(link)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(1) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(1) $(LIBS)
 endef
 # No rpath: LD_LIBRARY_PATH alone decides between the simulated driver and a real one.
 CUDA_LINK := -L$(BUILD)/sim -lcuda
@@ -392,8 +402,14 @@ $(READ_LEDGER): $(OBJ)/examples/read_ledger.o $(BUILD)/lib/libgpushim-reader.a
 	$(call program,)
 
 $(UNIT): $(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(call shared,tests/unit) \
-		$(CUNIT_MAIN) $(LIBSIMDEVICE) $(LIBSIMDRIVER) $(LIBSIMGPU) $(LIBTOOLS) $(LIBCORE)
+		$(CUNIT_MAIN) $(LIBSIMDEVICE) $(LIBSIMDRIVER) $(LIBSIMGPU) $(LIBTOP) $(LIBTOOLS) \
+		$(LIBCORE)
 	$(call program,-lcunit -lcjson -lm)
+
+# The judge of bench-share, with loads of the test's own.
+$(OBJ)/tests/unit/test_share_judge.o: OBJ_FLAGS += -Itests/preload
+$(BUILD)/tests/unit/test_share_judge: $(patsubst %,$(OBJ)/tests/bench/share/%.o,\
+	judge results cells books files)
 
 $(SIMTESTS): $(BUILD)/tests/sim/%: $(OBJ)/$(SIM)/tests/%.o $(call shared,$(SIM)/tests) \
 		$(CUNIT_MAIN) $(LIBSIMGPU) | $(LIBCUDA) $(LIBNVML) $(SIMGPUD)

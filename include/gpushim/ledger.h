@@ -60,6 +60,9 @@
  *   one that dies in between loses some credit for its tenant and gives it none.
  *   use [device][slot] is what the owner of a slot has used and waited for; zero when a slot
  *   is taken. `used_ns` of the bucket holds the sum over all processes there ever were.
+ *   wall [device] is the union of the stretches of time that the tenant's processes were charged
+ *   for by what they measured: siblings that held the device in turns are together charged
+ *   for no more.
  *   A row of costs says what launches of one signature were found to cost.
  *
  * All sizes are bytes, all times nanoseconds; host byte order; every field that changes is
@@ -167,6 +170,13 @@ struct gpushim_ledger_look {
 #define GPUSHIM_LOOKS_MAX 64u
 #define GPUSHIM_LOOK_NS UINT64_C(200000000) /* look i is taken at multiples of this */
 
+/* How long nothing has happened that somebody waits for; see libshim/policy/progress.h. */
+struct gpushim_ledger_stall {
+	uint64_t since_ns; /* CLOCK_MONOTONIC; 0: nobody waits */
+	uint64_t at;	   /* what had happened then */
+	uint64_t times;	   /* how often one that waited has passed */
+};
+
 /* GPU time of the tenant on a device. */
 struct gpushim_ledger_bucket {
 	uint64_t level;	      /* two's complement: credit, or debt below zero */
@@ -174,21 +184,20 @@ struct gpushim_ledger_bucket {
 	uint64_t earned_ns;   /* credit given in all */
 	uint64_t repairs; /* impossible values of `level` or `refilled_ns` put right */
 	uint32_t bell;	  /* futex: changes when waiting may be over */
-	uint32_t reserved0;
-	/* The progress rule; see libshim/policy/progress.h. */
-	uint64_t stalled_since_ns;
-	uint64_t stalled_at; /* completions at that time */
-	uint64_t stalled_times;
+	uint32_t released; /* CLOCK_MONOTONIC >> 20 when the progress rule last applied */
+	struct gpushim_ledger_stall stalled; /* the progress rule, of completions */
 	/* Of another cache line: who settles, not who launches. */
 	uint64_t used_ns; /* GPU time, as measured; all processes, those gone too */
 	uint64_t limit_permille; /* the rate in force, as last used; 1000: no cap */
 	uint64_t burst_ns;
 	uint64_t enforced; /* 0: audit, nothing is delayed */
-	uint64_t reserved1[4];
+	/* The same of launches of unknown cost, by unknown_done. */
+	struct gpushim_ledger_stall unknown_stalled;
+	uint64_t unknown_passed; /* the last: CLOCK_MONOTONIC / 1024 << 9 | slot */
 	struct gpushim_ledger_look looks[GPUSHIM_LOOKS_MAX];
 };
 
-/* What a process has used of a device's time. Display, but for the three first. */
+/* What a process has used of a device's time. Display, but for the three first and two last. */
 struct gpushim_ledger_use {
 	uint64_t in_flight_ns; /* predicted, launched and not known to be done */
 	uint64_t completions;  /* counts measured launches that were seen to be done */
@@ -208,7 +217,19 @@ struct gpushim_ledger_use {
 	uint64_t
 		overlap_permille; /* GPU time per predicted time, of late; 0: not known */
 	uint64_t inflation_permille; /* seen time per learned time of steady kernels; 0 */
-	uint64_t reserved;
+	uint32_t unknown_in_flight; /* launches whose cost was not known, */
+	uint32_t unknown_done;	    /* and those of them that are done with; wraps */
+};
+
+#define GPUSHIM_WALL_WORDS 8192u
+
+/*
+ * Wall time that some process of the tenant was charged for on a device. Word i / 32 % 8192
+ * stands for the 32 stretches of 8192 ns of CLOCK_MONOTONIC up from the i-th, its low 32 bits one
+ * each; its high ones are i / 32 / 8192, which tells laps apart.
+ */
+struct gpushim_ledger_wall {
+	uint64_t words[GPUSHIM_WALL_WORDS];
 };
 
 enum gpushim_cost_class {
@@ -270,7 +291,9 @@ struct gpushim_ledger_header {
 	uint32_t use_bytes;
 	uint32_t cost_bytes;
 	uint32_t costs_max;
-	uint64_t reserved0[2];
+	uint64_t walls_offset;
+	uint32_t wall_bytes;
+	uint32_t reserved0;
 	struct gpushim_ledger_device devices[GPUSHIM_DEVICES_MAX];
 	uint8_t reserved1[1856];
 };
@@ -288,9 +311,13 @@ struct gpushim_ledger_header {
 #define GPUSHIM_LEDGER_COSTS_OFFSET                                                     \
 	(GPUSHIM_LEDGER_USES_OFFSET + (size_t)GPUSHIM_DEVICES_MAX * GPUSHIM_SLOTS_MAX * \
 					      sizeof(struct gpushim_ledger_use))
-#define GPUSHIM_LEDGER_BYTES           \
+/* Last: who only looks does not read it. */
+#define GPUSHIM_LEDGER_WALLS_OFFSET    \
 	(GPUSHIM_LEDGER_COSTS_OFFSET + \
 	 (size_t)GPUSHIM_COSTS_MAX * sizeof(struct gpushim_ledger_cost))
+#define GPUSHIM_LEDGER_BYTES           \
+	(GPUSHIM_LEDGER_WALLS_OFFSET + \
+	 (size_t)GPUSHIM_DEVICES_MAX * sizeof(struct gpushim_ledger_wall))
 
 /* Where in the file a slot lies; the byte there is the one that is locked. */
 static inline uint64_t gpushim_ledger_slot_offset(uint32_t slot)

@@ -122,12 +122,15 @@ static void change_row(struct gsh_lane *lane, const struct gsh_admission *admiss
 	gsh_store_relaxed(&lane->row, admission->row);
 }
 
-/* Draws credit for this launch and some more. *measure: it is to be sampled itself. */
-static CUresult draw(const struct gsh_admission *admission, uint64_t cost_ns,
+/*
+ * Draws credit for this launch and some more. *predicted_ns: what it costs, which may change while
+ * it waits. *measure: it is to be sampled itself.
+ */
+static CUresult draw(const struct gsh_admission *admission, uint64_t *predicted_ns,
 		     bool *measure)
 {
 	struct gsh_lane *lane = admission->lane;
-	uint64_t extra_ns = extra_of(admission, cost_ns);
+	uint64_t extra_ns = extra_of(admission, *predicted_ns), cost_ns;
 	CUresult res;
 	bool paid;
 
@@ -136,11 +139,10 @@ static CUresult draw(const struct gsh_admission *admission, uint64_t cost_ns,
 		gsh_admit_give_back(lane);
 	if (lane->row != admission->row)
 		change_row(lane, admission);
-	res = gsh_hold_pay(admission,
-			   gsh_scaled(cost_ns + extra_ns, admission->scale_permille),
-			   &paid);
+	res = gsh_hold_pay(admission, predicted_ns, extra_ns, &paid);
 	if (res != CUDA_SUCCESS)
 		return res;
+	cost_ns = *predicted_ns;
 	/* What was not paid for is not mixed with what was. */
 	if (paid != lane->paid)
 		gsh_admit_give_back(lane);
@@ -155,6 +157,19 @@ static CUresult draw(const struct gsh_admission *admission, uint64_t cost_ns,
 	return CUDA_SUCCESS;
 }
 
+uint64_t gsh_admit_predict(const struct gsh_admission *admission)
+{
+	struct gsh_signature *signature = admission->signature;
+
+	if (!gsh_load_relaxed(&signature->cost.cost_ns)) {
+		gsh_lock(&admission->meter->lock);
+		if (signature->epoch == admission->epoch)
+			gsh_meter_guess(signature);
+		gsh_unlock(&admission->meter->lock);
+	}
+	return gsh_cost_predict(&signature->cost);
+}
+
 int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admission,
 	      struct gsh_pass *pass)
 {
@@ -166,11 +181,11 @@ int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admis
 	/* What its own context has completed meanwhile may be news about this signature. */
 	if (admission->context == admission->current)
 		gsh_meter_collect_if_free(admission->meter, admission->current);
-	pass->cost_ns = gsh_cost_predict(&admission->signature->cost);
+	pass->cost_ns = gsh_admit_predict(admission);
 	if (is_only_due(lane, admission, pass->cost_ns))
 		lane->left_ns -= pass->cost_ns;
 	else
-		res = draw(admission, pass->cost_ns, &measure);
+		res = draw(admission, &pass->cost_ns, &measure);
 	/* It may have begun to capture while the launch waited. */
 	if (measure &&
 	    gsh_load_relaxed(&admission->meter->attention) >= GSH_ATTENTION_CAPTURE &&
@@ -183,7 +198,10 @@ int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admis
 				      next_random(lane) % GSH_METER_LAUNCHES;
 		}
 		if (measure && !pass->sampled)
-			gsh_sample_go_blind(launch, admission, pass);
+			gsh_sample_go_blind(launch, admission, pass,
+					    lane->paid ? gsh_scaled(pass->cost_ns,
+								    lane->scale_permille)
+						       : 0);
 		if (!pass->sampled && !pass->blind)
 			lane->batch_ns += pass->cost_ns;
 		gsh_watch_wake(admission->meter);

@@ -160,12 +160,16 @@ static int slow(const struct gsh_launch *launch, struct gsh_pass *pass)
 	struct gsh_lane *lane;
 
 	pass->res = gsh_admit_look(launch, &admission, own.meter, own.nonce, own.lane);
-	if (pass->res != CUDA_SUCCESS || !admission.lane)
-		return pass->res;
 	lane = admission.lane;
-	own.meter = admission.meter;
-	own.nonce = admission.meter->nonce;
-	own.lane = lane;
+	if (lane) {
+		own.meter = admission.meter;
+		own.nonce = admission.meter->nonce;
+		own.lane = lane;
+	}
+	if (pass->res != CUDA_SUCCESS || admission.found == GSH_FOUND_NOTHING)
+		return pass->res;
+	if (gsh_unlikely(admission.found == GSH_FOUND_NO_ROOM))
+		return pass->res = gsh_admit_unlisted(launch, &admission, pass);
 	entry = &lane->signatures[place_of(launch)];
 	/* It may have come only because something had to be looked up again. */
 	if (remember(lane, entry, launch, &admission) && !lane->dense &&
@@ -186,6 +190,7 @@ int gsh_gate_enter(const struct gsh_launch *launch, struct gsh_pass *pass)
 	pass->res = CUDA_SUCCESS;
 	pass->sampled = false;
 	pass->blind = false;
+	pass->unlisted = false;
 	pass->lane = NULL;
 	if (gsh_likely(gsh_enter() == GSH_MODE_ACTIVE)) {
 		process = gsh_process;
@@ -211,6 +216,8 @@ void gsh_gate_leave(struct gsh_pass *pass, int res)
 		gsh_admit_wait(pass);
 	if (gsh_unlikely(res != CUDA_SUCCESS) && pass->lane)
 		uncount(pass);
+	if (gsh_unlikely(res != CUDA_SUCCESS) && pass->unlisted)
+		gsh_admit_take_back(pass);
 }
 
 /* ---- what is launched ---- */

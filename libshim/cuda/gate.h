@@ -43,16 +43,17 @@ struct gsh_launch {
 
 /* From enter to leave. */
 struct gsh_pass {
-	int res;      /* CUresult of enter */
-	bool sampled; /* events are recorded around it */
-	bool blind;   /* there are none: it is waited for */
+	int res;       /* CUresult of enter */
+	bool sampled;  /* events are recorded around it */
+	bool blind;    /* there are none: it is waited for */
+	bool unlisted; /* no records are kept of it: see unlisted.c */
 	uint32_t bracket;
 	uint64_t cost_ns; /* charged in advance */
 	void *lane;
 	void *entry; /* of the lane: what it counts */
 	void *stream;
-	uint32_t row;
-	uint64_t charged_ns; /* of blind ones, to the bucket */
+	uint32_t row, cost_class;
+	uint64_t charged_ns; /* of blind and unlisted ones, to the bucket */
 };
 
 /* kernel: x | y << 32, z | block x << 32, block y | block z << 32, shared bytes. */

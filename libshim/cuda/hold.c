@@ -18,8 +18,12 @@
 #include "policy/bucket.h"
 #include "policy/progress.h"
 
-/* Launches of unknown cost in flight. */
-#define UNKNOWN_MAX 2u
+/* Launches of unknown cost that a tenant has in flight. */
+#define UNKNOWN_MAX 1u
+/* What they are taken to last: one more passes after four times that. */
+#define UNKNOWN_NS GSH_PROGRESS_NS
+/* From the decision that a launch may go to where siblings can see it in flight. */
+#define UNKNOWN_SEEN_NS UINT64_C(2000000)
 /* From 100 to 400 ms: what never completes must not stop who does not depend on it. */
 enum { CROWD_DOUBLINGS = 2 };
 /* Longest sleep at the gate: limits change, and siblings settle. */
@@ -27,12 +31,16 @@ enum { CROWD_DOUBLINGS = 2 };
 #define SLEEP_MIN_NS UINT64_C(50000)
 
 /* What all processes of the tenant have in flight, and how much they have completed. */
-static void sum_work(const struct gsh_ledger *ledger, uint32_t row,
-		     uint64_t *in_flight_ns, uint64_t *completions)
+struct work {
+	uint64_t in_flight_ns, completions;
+	uint64_t unknown_in_flight, unknown_done;
+};
+
+static struct work sum_work(const struct gsh_ledger *ledger, uint32_t row)
 {
+	struct work sum = { 0 };
 	uint32_t slots = gsh_load_relaxed(&ledger->header->slots_used);
 
-	*in_flight_ns = *completions = 0;
 	for (uint32_t i = 0; i < slots && i < GPUSHIM_SLOTS_MAX; i++) {
 		const struct gpushim_ledger_use *use = gsh_ledger_use(ledger, row, i);
 		uint64_t ns = gsh_load_relaxed(&use->in_flight_ns);
@@ -42,19 +50,71 @@ static void sum_work(const struct gsh_ledger *ledger, uint32_t row,
 		/* What a dead process had in flight will never be done. */
 		if (i != ledger->slot && !gsh_ledger_slot_alive(ledger->fd, i))
 			continue;
-		*in_flight_ns += ns;
-		*completions += gsh_load_relaxed(&use->completions);
+		sum.in_flight_ns += ns;
+		sum.completions += gsh_load_relaxed(&use->completions);
+		sum.unknown_in_flight += gsh_load_relaxed(&use->unknown_in_flight);
+		sum.unknown_done += gsh_load_relaxed(&use->unknown_done);
 	}
+	return sum;
 }
 
 static bool passes_by_progress(uint32_t row, uint64_t now_ns)
 {
 	const struct gsh_ledger *ledger = &gsh_process->tenant.ledger;
-	uint64_t in_flight_ns, completions;
+	struct work work = sum_work(ledger, row);
 
-	sum_work(ledger, row, &in_flight_ns, &completions);
-	return gsh_progress_passes(gsh_ledger_bucket(ledger, row), now_ns,
-				   in_flight_ns > 0, completions, in_flight_ns);
+	return gsh_progress_passes(&gsh_ledger_bucket(ledger, row)->stalled, now_ns,
+				   work.in_flight_ns > 0, work.completions,
+				   work.in_flight_ns);
+}
+
+/*
+ * Two siblings that look at the same moment both see that nothing is in flight. So the last to
+ * pass leaves its mark, and others wait until it can be seen there.
+ */
+static bool passes_first(const struct gsh_ledger *ledger, uint32_t row, uint64_t now_ns)
+{
+	struct gpushim_ledger_bucket *bucket = gsh_ledger_bucket(ledger, row);
+	uint64_t seen = gsh_load_relaxed(&bucket->unknown_passed);
+	uint64_t mine = now_ns >> 10 << 9 | ledger->slot;
+
+	/* Ahead of now: a scribble, or who read the clock later. */
+	return ((seen - mine) % GPUSHIM_SLOTS_MAX == 0 ||
+		(mine >> 9) - (seen >> 9) >= UNKNOWN_SEEN_NS >> 10) &&
+	       gsh_cas_acq_rel(&bucket->unknown_passed, &seen, mine);
+}
+
+/*
+ * A launch of which nothing is known may take seconds, so the tenant has few of them in flight;
+ * what those wait for may be this one.
+ */
+static bool is_too_unknown(uint32_t row, uint64_t now_ns)
+{
+	const struct gsh_ledger *ledger = &gsh_process->tenant.ledger;
+	struct work work = sum_work(ledger, row);
+	bool full = work.unknown_in_flight >= UNKNOWN_MAX;
+
+	if (gsh_progress_passes(&gsh_ledger_bucket(ledger, row)->unknown_stalled, now_ns,
+				full, work.unknown_done, UNKNOWN_NS))
+		return false;
+	return full || !passes_first(ledger, row, now_ns);
+}
+
+/* Another process of the tenant waits here, or has work in flight. */
+static bool has_siblings(const struct gsh_ledger *ledger, uint32_t row)
+{
+	uint32_t slots = gsh_load_relaxed(&ledger->header->slots_used);
+
+	for (uint32_t i = 0; i < slots && i < GPUSHIM_SLOTS_MAX; i++) {
+		const struct gpushim_ledger_use *use = gsh_ledger_use(ledger, row, i);
+
+		if (i != ledger->slot &&
+		    gsh_load_relaxed(&ledger->slots[i].state) == GPUSHIM_SLOT_LIVE &&
+		    (gsh_load_relaxed(&use->in_flight_ns) ||
+		     gsh_load_relaxed(&use->waiting_since_ns)))
+			return true;
+	}
+	return false;
 }
 
 static void sleep_at(struct gpushim_ledger_bucket *bucket, uint32_t bell, uint64_t ns)
@@ -93,11 +153,10 @@ uint64_t gsh_hold_window_ns(const struct gsh_meter_row *row)
 	return ns > GSH_METER_WINDOW_MIN_NS ? ns : GSH_METER_WINDOW_MIN_NS;
 }
 
-/* Too much is in flight, as predicted, or too much of which nothing is known. */
-static bool is_crowded(const struct gsh_meter_row *row, bool unknown)
+/* Too much is in flight, as predicted. */
+static bool is_crowded(const struct gsh_meter_row *row)
 {
-	return gsh_load_relaxed(&row->in_flight_ns) > gsh_hold_window_ns(row) ||
-	       (unknown && gsh_load_relaxed(&row->unknown) >= UNKNOWN_MAX);
+	return gsh_load_relaxed(&row->in_flight_ns) > gsh_hold_window_ns(row);
 }
 
 /*
@@ -131,66 +190,115 @@ static void show_terms(struct gpushim_ledger_bucket *bucket,
 		gsh_store_relaxed(&bucket->limit_permille, (uint64_t)1000);
 }
 
-CUresult gsh_hold_pay(const struct gsh_admission *admission, uint64_t cost_ns, bool *paid)
+/* A launch that waits. */
+struct wait {
+	const struct gsh_admission *admission;
+	struct gpushim_ledger_bucket *bucket;
+	struct gpushim_ledger_use *use;
+	struct gsh_meter_row *row;
+	uint64_t cost_ns;
+	uint64_t began_ns, now_ns; /* 0: it has not waited yet */
+	uint64_t rest_ns;	   /* of the next sleep because of a crowd */
+};
+
+static bool is_unknown(const struct gsh_admission *admission)
+{
+	return gsh_load_relaxed(&admission->signature->cost.cost_class) ==
+	       GPUSHIM_COST_UNKNOWN;
+}
+
+/* Whether to sleep, and for how long, for others to complete first. */
+static bool is_in_a_crowd(struct wait *wait, bool full, uint64_t *wait_ns)
+{
+	uint64_t waited_ns = wait->began_ns ? wait->now_ns - wait->began_ns : 0;
+
+	if (full && (!wait->began_ns || waited_ns < crowd_patience_ns(wait->row)))
+		full = true;
+	else
+		full = is_unknown(wait->admission) &&
+		       is_too_unknown(wait->admission->row, wait->now_ns);
+	if (!full)
+		return false;
+	*wait_ns = wait->rest_ns;
+	wait->rest_ns *= 2;
+	if (wait->rest_ns > SLEEP_MAX_NS / 4)
+		wait->rest_ns = SLEEP_MAX_NS / 4;
+	return true;
+}
+
+/* One try. True: it is paid for. */
+static bool pays(struct wait *wait, struct gsh_bucket_terms *terms, uint64_t *wait_ns)
+{
+	const struct gsh_ledger *ledger = &gsh_process->tenant.ledger;
+	uint32_t row = wait->admission->row;
+	bool full = is_crowded(wait->row);
+	bool crowd;
+
+	if (wait->began_ns)
+		terms->need_ns = gsh_bucket_need_ns(terms, wait->now_ns - wait->began_ns,
+						    has_siblings(ledger, row));
+	/* Who could not pay anyway has no say in who goes first. */
+	crowd = gsh_bucket_level(wait->bucket, terms, wait->now_ns) >
+			(int64_t)terms->need_ns &&
+		is_in_a_crowd(wait, full, wait_ns);
+	if (!crowd && gsh_bucket_take(wait->bucket, terms, wait->now_ns, wait->cost_ns,
+				      wait_ns)) {
+		/* Out of patience: let through for the same reason as by the rule. */
+		gsh_add_relaxed(&wait->row->crowd_passes, (uint32_t)full);
+		gsh_add_relaxed(&wait->row->released, (uint64_t)full);
+		return true;
+	}
+	if (crowd || !wait->began_ns || !passes_by_progress(row, wait->now_ns))
+		return false;
+	gsh_store_relaxed(&wait->bucket->released, (uint32_t)(wait->now_ns >> 20));
+	gsh_bucket_settle(wait->bucket, terms, -(int64_t)wait->cost_ns);
+	gsh_add_relaxed(&wait->row->released, 1);
+	return true;
+}
+
+CUresult gsh_hold_pay(const struct gsh_admission *admission, uint64_t *cost_ns,
+		      uint64_t extra_ns, bool *paid)
 {
 	struct gsh_meter *meter = admission->meter;
 	struct gsh_tenant *tenant = &gsh_process->tenant;
-	struct gpushim_ledger_bucket *bucket = gsh_ledger_bucket(&tenant->ledger,
-								 admission->row);
-	struct gpushim_ledger_use *use = gsh_ledger_use(&tenant->ledger, admission->row,
-							tenant->ledger.slot);
-	struct gsh_meter_row *row = &meter->rows[admission->row];
-	bool unknown = admission->cost_class == GPUSHIM_COST_UNKNOWN;
-	uint64_t began_ns = 0, rest_ns = SLEEP_MIN_NS, now_ns, wait_ns;
+	uint32_t row = admission->row, bell;
+	struct wait wait = {
+		.admission = admission,
+		.bucket = gsh_ledger_bucket(&tenant->ledger, row),
+		.use = gsh_ledger_use(&tenant->ledger, row, tenant->ledger.slot),
+		.row = &meter->rows[row],
+		.rest_ns = SLEEP_MIN_NS,
+	};
 	struct gsh_tenant_time time;
-	uint32_t bell;
-	bool full, crowded;
+	uint64_t wait_ns;
 
 	*paid = false;
 	for (;;) {
 		/* Before the bucket is looked at: who rings meanwhile is heard. */
-		bell = gsh_load_acquire(&bucket->bell);
-		gsh_tenant_time(tenant, (int)admission->row, &time);
-		show_terms(bucket, &time);
+		bell = gsh_load_acquire(&wait.bucket->bell);
+		gsh_tenant_time(tenant, (int)row, &time);
+		show_terms(wait.bucket, &time);
 		if (time.closed || !time.capped)
 			break;
-		now_ns = gsh_clock_now_ns();
-		*paid = true;
-		if (!time.enforced) {
-			*paid = gsh_bucket_take(bucket, &time.terms, now_ns, cost_ns,
-						&wait_ns);
+		wait.now_ns = gsh_clock_now_ns();
+		wait.cost_ns = gsh_scaled(*cost_ns + extra_ns, admission->scale_permille);
+		*paid = time.enforced
+				? pays(&wait, &time.terms, &wait_ns)
+				: gsh_bucket_take(wait.bucket, &time.terms, wait.now_ns,
+						  wait.cost_ns, &wait_ns);
+		if (*paid || !time.enforced)
 			break;
-		}
-		full = is_crowded(row, unknown);
-		crowded = full &&
-			  (!began_ns || now_ns - began_ns < crowd_patience_ns(row));
-		if (crowded) {
-			wait_ns = rest_ns;
-			rest_ns *= 2;
-			if (rest_ns > SLEEP_MAX_NS / 4)
-				rest_ns = SLEEP_MAX_NS / 4;
-		} else if (gsh_bucket_take(bucket, &time.terms, now_ns, cost_ns,
-					   &wait_ns)) {
-			/* Out of patience: let through for the same reason as by the rule. */
-			gsh_add_relaxed(&row->crowd_passes, (uint32_t)full);
-			gsh_add_relaxed(&row->released, (uint64_t)full);
-			break;
-		}
-		*paid = false;
-		if (!began_ns) {
-			began_ns = now_ns;
-			begin_waiting(row, use, now_ns);
-		} else if (!crowded && passes_by_progress(admission->row, now_ns)) {
-			gsh_bucket_settle(bucket, &time.terms, -(int64_t)cost_ns);
-			gsh_add_relaxed(&row->released, 1);
-			*paid = true;
-			break;
+		if (!wait.began_ns) {
+			wait.began_ns = wait.now_ns;
+			begin_waiting(wait.row, wait.use, wait.now_ns);
 		}
 		gsh_watch_wake(meter);
-		sleep_at(bucket, bell, wait_ns);
+		sleep_at(wait.bucket, bell, wait_ns);
 		gsh_meter_collect(meter, admission->current);
+		if (!extra_ns)
+			*cost_ns = gsh_admit_predict(admission);
 	}
-	if (began_ns)
-		end_waiting(row, use, began_ns);
+	if (wait.began_ns)
+		end_waiting(wait.row, wait.use, wait.began_ns);
 	return time.closed ? CUDA_ERROR_NOT_PERMITTED : CUDA_SUCCESS;
 }

@@ -2,12 +2,13 @@
  * look.c - what a launch is: its lane, context, stream and signature in the meter's tables.
  *
  * Knows which launches are none of the gate's business: those that are captured, and those
- * that will fail. Refuses to know who must wait.
+ * that will fail; and for which there is no room in the tables. Refuses to know who must wait.
  */
 #include <errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cuda/admit.h"
 #include "cuda/process.h"
 #include "cuda/watch.h"
@@ -16,6 +17,8 @@
 
 /* No thread has this number. */
 #define TAKEN_APART UINT32_MAX
+/* How long a table of lanes that was found full is taken to be so. */
+#define FULL_NS UINT64_C(10000000)
 
 static bool thread_is_gone(uint32_t tid)
 {
@@ -54,25 +57,41 @@ void gsh_look_for_ended(struct gsh_meter *meter)
 }
 
 /* Of the calling thread. A free one's tid is 0. */
-static struct gsh_lane *take_lane(struct gsh_meter *meter)
+static struct gsh_lane *take_free(struct gsh_meter *meter)
 {
 	uint32_t tid = (uint32_t)syscall(SYS_gettid);
 	uint32_t count = gsh_load_relaxed(&meter->lanes_used);
 
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < GSH_METER_LANES; i++) {
+		struct gsh_lane *lane = &meter->lanes[i];
 		uint32_t free = 0;
 
-		if (gsh_load_relaxed(&meter->lanes[i].tid) == 0 &&
-		    gsh_cas_acq_rel(&meter->lanes[i].tid, &free, tid))
-			return settle_in(meter, &meter->lanes[i], tid);
-	}
-	while (count < GSH_METER_LANES) {
-		if (gsh_cas_acq_rel(&meter->lanes_used, &count, count + 1)) {
-			gsh_store_relaxed(&meter->lanes[count].tid, tid);
-			return settle_in(meter, &meter->lanes[count], tid);
-		}
+		/* One more than were ever used; or somebody else has just had the same idea. */
+		if (i == count && gsh_cas_acq_rel(&meter->lanes_used, &count, i + 1))
+			count = i + 1;
+		if (gsh_load_relaxed(&lane->tid) == 0 &&
+		    gsh_cas_acq_rel(&lane->tid, &free, tid))
+			return settle_in(meter, lane, tid);
 	}
 	return NULL;
+}
+
+/* NULL: as many threads as there are lanes have launched and are still there. */
+static struct gsh_lane *take_lane(struct gsh_meter *meter)
+{
+	uint64_t full_ns = gsh_load_relaxed(&meter->full_ns);
+	struct gsh_lane *lane;
+
+	/* Asking after all those threads takes longer than many a launch. */
+	if (full_ns && gsh_clock_now_ns() - full_ns < FULL_NS)
+		return NULL;
+	lane = take_free(meter);
+	if (lane)
+		return lane;
+	gsh_look_for_ended(meter);
+	lane = take_free(meter);
+	gsh_store_relaxed(&meter->full_ns, lane ? 0 : gsh_clock_now_ns());
+	return lane;
 }
 
 /* ---- looking up ---- */
@@ -102,32 +121,37 @@ static uint64_t context_of(uint64_t stream, uint64_t current)
 	return (uint64_t)(uintptr_t)context;
 }
 
+static uint32_t number_of(const struct gsh_meter *meter,
+			  const struct gsh_meter_context *context)
+{
+	return context ? (uint32_t)(context - meter->contexts) : GSH_METER_NONE;
+}
+
+/*
+ * The record of the stream, NULL: there is no room for one. *context: the thread's own, then
+ * the stream's; 0: it is no stream.
+ */
 static struct gsh_stream *look_up_stream(struct gsh_admission *admission, uint64_t handle,
-					 uint64_t current)
+					 uint64_t *context)
 {
 	struct gsh_meter *meter = admission->meter;
 	const struct gsh_lane *lane = admission->lane;
-	struct gsh_meter_context *context = gsh_meter_context(meter, current);
-	uint16_t whose = handle == GSH_STREAM_PER_THREAD ? lane->index : GSH_METER_NONE;
-	struct gsh_stream *stream;
-	uint64_t other;
+	uint16_t whose = handle == GSH_STREAM_PER_THREAD && lane ? lane->index
+								 : GSH_METER_NONE;
+	struct gsh_stream *stream = NULL;
+	uint32_t number;
 
-	if (!context)
-		return NULL;
-	stream = gsh_meter_find_stream(meter, handle,
-				       (uint32_t)(context - meter->contexts), whose);
+	number = number_of(meter, gsh_meter_context(meter, *context));
+	if (number != GSH_METER_NONE)
+		stream = gsh_meter_find_stream(meter, handle, number, whose);
 	if (stream)
 		return stream;
-	other = context_of(handle, current);
-	if (!other)
-		/* It is none. */
-		admission->lane = NULL;
-	else if (other != current)
-		context = gsh_meter_context(meter, other);
-	return context && other
-		       ? gsh_meter_stream(meter, handle,
-					  (uint32_t)(context - meter->contexts), whose)
-		       : NULL;
+	*context = context_of(handle, *context);
+	if (!*context)
+		return NULL;
+	number = number_of(meter, gsh_meter_context(meter, *context));
+	return number == GSH_METER_NONE ? NULL
+					: gsh_meter_stream(meter, handle, number, whose);
 }
 
 /* Of a context that has gone: the driver will say so. */
@@ -147,8 +171,8 @@ static int row_of(uint64_t handle)
 }
 
 /*
- * Fills in the admission; a lane of NULL: the driver will refuse the launch. CUDA_SUCCESS, or
- * what it is to return. Under the lock.
+ * Fills in the admission. current: the thread's context, or the stream's if it has none, and
+ * then row is negative. CUDA_SUCCESS, or what the launch is to return. Under the lock.
  */
 static CUresult look_up(const struct gsh_launch *launch, struct gsh_admission *admission,
 			uint64_t current, int row)
@@ -156,33 +180,49 @@ static CUresult look_up(const struct gsh_launch *launch, struct gsh_admission *a
 	struct gsh_meter *meter = admission->meter;
 	struct gsh_meter_context *context = gsh_meter_context(meter, current);
 	struct gsh_signature *signature;
+	uint64_t whose = current;
 
-	admission->stream = look_up_stream(admission, launch->stream, current);
-	/* Of contexts there are more than in anything that was ever seen. */
-	if (!context || !admission->stream)
-		return admission->lane ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
+	admission->found = GSH_FOUND_NOTHING;
 	admission->current = GSH_METER_NONE;
-	if (row >= 0) {
+	if (context && row >= 0) {
 		context->row = row;
-		admission->current = (uint32_t)(context - meter->contexts);
+		admission->current = number_of(meter, context);
 	}
-	admission->context = admission->stream->context;
-	context = &meter->contexts[admission->context];
-	if (context->row < 0) {
-		row = row_of(context->handle);
-		if (row == NO_CONTEXT)
-			admission->lane = NULL;
-		if (row < 0)
-			return row == NO_CONTEXT ? CUDA_SUCCESS : (CUresult)-row;
+	admission->stream = look_up_stream(admission, launch->stream, &whose);
+	if (!whose)
+		return CUDA_SUCCESS;
+	context = gsh_meter_context(meter, whose);
+	admission->context = number_of(meter, context);
+	if (context && context->row >= 0)
+		row = context->row;
+	else if (whose != current || row < 0)
+		row = row_of(whose);
+	if (row < 0)
+		return row == NO_CONTEXT ? CUDA_SUCCESS : (CUresult)-row;
+	if (context)
 		context->row = row;
-	}
-	admission->row = (uint32_t)context->row;
+	admission->row = (uint32_t)row;
 	signature = gsh_meter_signature(meter, launch, admission->row);
 	admission->signature = signature;
 	admission->epoch = signature->epoch;
 	admission->cost_class = signature->cost.cost_class;
-	admission->scale_permille = gsh_account_overlap_permille(&context->account);
+	admission->scale_permille = context ? gsh_account_overlap_permille(
+						      &context->account)
+					    : 1000;
+	admission->found = admission->stream && admission->lane ? GSH_FOUND_ROOM
+								: GSH_FOUND_NO_ROOM;
 	return CUDA_SUCCESS;
+}
+
+/* There is no memory for any table: without a limit it passes. */
+static CUresult look_without_tables(void)
+{
+	int row = gsh_device_row_current();
+	struct gsh_tenant_time time = { .capped = true, .enforced = true };
+
+	if (row >= 0)
+		gsh_tenant_time(&gsh_process->tenant, row, &time);
+	return time.capped && time.enforced ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
 }
 
 int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admission,
@@ -193,12 +233,13 @@ int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admiss
 	CUcontext current;
 	CUresult res;
 
+	admission->found = GSH_FOUND_NOTHING;
 	admission->lane = NULL;
 	if (gsh_enter() != GSH_MODE_ACTIVE)
 		return gsh_inactive();
 	admission->meter = gsh_meter();
 	if (!admission->meter)
-		return CUDA_ERROR_OUT_OF_MEMORY;
+		return look_without_tables();
 	attention = gsh_load_relaxed(&admission->meter->attention);
 	admission->capturing = attention >= GSH_ATTENTION_CAPTURE;
 	if (admission->capturing && gsh_look_captures(launch->stream))
@@ -218,13 +259,10 @@ int gsh_admit_look(const struct gsh_launch *launch, struct gsh_admission *admiss
 	if (meter != admission->meter || nonce != meter->nonce ||
 	    lane->tid != (uint32_t)syscall(SYS_gettid))
 		lane = take_lane(admission->meter);
-	errno = saved;
-	/* More threads at once than there are lanes, or no memory for them. */
-	if (!lane)
-		return CUDA_ERROR_OUT_OF_MEMORY;
 	admission->lane = lane;
 	gsh_lock(&admission->meter->lock);
 	res = look_up(launch, admission, (uint64_t)(uintptr_t)current, row);
 	gsh_unlock(&admission->meter->lock);
+	errno = saved;
 	return res;
 }

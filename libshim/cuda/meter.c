@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "cuda/process.h"
 #include "policy/bucket.h"
+#include "policy/wall.h"
 
 /* A context's clock starts here, so that events before the first one have times as well. */
 #define BASE_NS (UINT64_C(1) << 40)
@@ -26,6 +27,15 @@
 #define NEVER_NS UINT64_C(60000000000)
 /* Errors in a row after which the driver is asked about a context's events no more. */
 enum { ERRORS_MAX = 8 };
+
+/* No process of a tenant has the device for less than that while others want it. */
+#define TURN_MIN_NS UINT64_C(250000)
+
+/* First samples of a signature: the others are shown now and then. */
+enum { SHOWN_AT_ONCE = 4 };
+
+/* A launch of unknown cost that has not completed by then is known to be long. */
+#define LONG_NS UINT64_C(1000000000)
 
 /* Dear samples of a steady signature in a row that may have waited for their turn. */
 enum { DOUBTFUL_MAX = 8 };
@@ -90,14 +100,31 @@ static bool elapsed_ns(CUevent from, CUevent to, int64_t *ns)
 
 /* ---- in flight ---- */
 
+/* Siblings look at it as well. */
+static void count_unknown(struct gsh_meter_row *row, int number, uint32_t more,
+			  uint32_t done)
+{
+	struct gpushim_ledger_use *use = use_of(number);
+
+	row->unknown += more - done;
+	gsh_store_relaxed(&use->unknown_in_flight, row->unknown);
+	gsh_store_relaxed(&use->unknown_done, use->unknown_done + done);
+}
+
+static void add_flight(struct gsh_meter_row *row, int number, uint64_t more_ns)
+{
+	uint64_t ns = gsh_load_relaxed(&row->in_flight_ns) + more_ns;
+
+	gsh_store_relaxed(&row->in_flight_ns, ns);
+	gsh_store_relaxed(&use_of(number)->in_flight_ns, ns);
+}
+
 static void enter_flight(struct gsh_meter_row *row, int number,
 			 const struct gsh_bracket *bracket)
 {
-	uint64_t ns = gsh_load_relaxed(&row->in_flight_ns) + charged(bracket);
-
-	gsh_store_relaxed(&row->in_flight_ns, ns);
-	gsh_store_relaxed(&row->unknown, row->unknown + bracket->unknown);
-	gsh_store_relaxed(&use_of(number)->in_flight_ns, ns);
+	add_flight(row, number, charged(bracket));
+	if (bracket->unknown)
+		count_unknown(row, number, 1, 0);
 }
 
 /* Proven a little more; or nothing, when a prediction was far too low. */
@@ -122,7 +149,8 @@ static void leave_flight(struct gsh_meter_row *row, int number,
 
 	ns -= gone_ns < ns ? gone_ns : ns;
 	gsh_store_relaxed(&row->in_flight_ns, ns);
-	gsh_store_relaxed(&row->unknown, row->unknown - bracket->unknown);
+	if (bracket->unknown)
+		count_unknown(row, number, 0, 1);
 	gsh_store_relaxed(&use_of(number)->in_flight_ns, ns);
 }
 
@@ -214,6 +242,28 @@ static bool times_of(struct gsh_meter_context *context, struct gsh_bracket *brac
 	return true;
 }
 
+/*
+ * Siblings' brackets show the turns of each other on the device: together they are charged for
+ * the wall time that was covered, not for all of what each saw. Short ones have no turns in
+ * them, and what the clocks disagree by.
+ */
+static uint64_t shared_ns(const struct gsh_meter_context *context,
+			  const struct gsh_account_piece *piece, uint64_t used_ns)
+{
+	int64_t offset_ns = context->offset_ns < context->last_offset_ns
+				    ? context->offset_ns
+				    : context->last_offset_ns;
+	uint64_t bracket_ns = context->account.bracket_ns, new_ns;
+
+	new_ns = gsh_wall_cover(
+		gsh_ledger_wall(&gsh_process->tenant.ledger, (uint32_t)context->row),
+		piece->begin_ns - (uint64_t)offset_ns,
+		piece->end_ns - (uint64_t)offset_ns);
+	if (piece->end_ns - piece->begin_ns < TURN_MIN_NS || new_ns >= bracket_ns)
+		return used_ns;
+	return used_ns - (bracket_ns - new_ns);
+}
+
 /* A lane whose unmeasured launches took far longer than predicted measures more of them. */
 static void suspect(struct gsh_meter *meter, const struct gsh_bracket *bracket,
 		    const struct gsh_account_piece *piece)
@@ -241,8 +291,9 @@ static void settle(struct gsh_meter_row *row, int number,
 	gsh_bucket_used(bucket, now_ns, used_ns);
 	if (bracket->paid) {
 		gsh_tenant_time(tenant, number, &time);
-		gsh_bucket_settle(bucket, &time.terms,
-				  (int64_t)charged(bracket) - (int64_t)used_ns);
+		row->rung |= gsh_bucket_settle(
+			bucket, &time.terms,
+			(int64_t)charged(bracket) - (int64_t)used_ns);
 	}
 }
 
@@ -265,6 +316,52 @@ static bool says_nothing(struct gsh_signature *signature,
 	return false;
 }
 
+/* Launches of it that went out before anything was known: they owe the difference now. */
+static void charge_again(struct gsh_meter *meter, const struct gsh_signature *signature)
+{
+	struct gsh_tenant *tenant = &gsh_process->tenant;
+	uint64_t cost_ns = gsh_cost_predict(&signature->cost);
+	struct gsh_tenant_time time;
+
+	for (uint16_t s = meter->active; s != GSH_METER_NONE;
+	     s = meter->streams[s].next_active) {
+		int row = meter->contexts[meter->streams[s].context].row;
+		uint16_t at = meter->streams[s].first;
+
+		for (; at != GSH_METER_NONE; at = meter->brackets[at].next) {
+			struct gsh_bracket *bracket = &meter->brackets[at];
+			uint64_t before_ns = charged(bracket), more_ns;
+
+			if (bracket->signature != signature ||
+			    bracket->epoch != signature->epoch ||
+			    bracket->cost_ns >= cost_ns)
+				continue;
+			bracket->cost_ns = cost_ns;
+			more_ns = charged(bracket) - before_ns;
+			add_flight(&meter->rows[row], row, more_ns);
+			gsh_tenant_time(tenant, row, &time);
+			if (bracket->paid)
+				gsh_bucket_settle(gsh_ledger_bucket(&tenant->ledger,
+								    (uint32_t)row),
+						  &time.terms, -(int64_t)more_ns);
+		}
+	}
+}
+
+/*
+ * While it was in flight the progress rule let somebody through: it may have waited for that,
+ * and would seem the longer the longer that was held.
+ */
+static bool was_held_up(int row, const struct gsh_bracket *bracket, uint64_t now_ns)
+{
+	const struct gpushim_ledger_bucket *bucket =
+		gsh_ledger_bucket(&gsh_process->tenant.ledger, (uint32_t)row);
+	uint32_t now = (uint32_t)(now_ns >> 20);
+
+	return now - gsh_load_relaxed(&bucket->released) <=
+	       now - (uint32_t)(bracket->launched_ns >> 20);
+}
+
 static bool complete(struct gsh_meter *meter, struct gsh_meter_context *context,
 		     struct gsh_stream *stream, uint64_t now_ns)
 {
@@ -274,22 +371,30 @@ static bool complete(struct gsh_meter *meter, struct gsh_meter_context *context,
 	struct gsh_account_piece piece = { .last_end_ns = stream->last_end_ns,
 					   .batch_ns = bracket->batch_ns,
 					   .predicted_ns = bracket->cost_ns };
-	bool same = bracket->epoch == signature->epoch, idle;
+	bool same = bracket->epoch == signature->epoch, again = false, idle;
 	uint64_t seen_ns, used_ns;
 
 	if (!times_of(context, bracket, &piece.begin_ns, &seen_ns, &idle))
 		return false;
 	piece.end_ns = piece.begin_ns + seen_ns;
-	if (same) {
+	if (same && !was_held_up(context->row, bracket, now_ns)) {
 		piece.steady = signature->cost.cost_class == GPUSHIM_COST_LEARNED;
-		piece.low_ns = signature->cost.low_ns;
+		/* What is doubted says nothing of launches that were not measured. */
+		if (signature->cost.cost_class != GPUSHIM_COST_UNKNOWN)
+			piece.low_ns = signature->cost.low_ns;
 		if (!says_nothing(signature, &piece, idle))
 			gsh_cost_observe(&signature->cost, seen_ns);
+		/* Siblings that have not launched such yet learn of it at once. */
+		if (signature->cost.count <= SHOWN_AT_ONCE) {
+			gsh_meter_show_cost(signature, now_ns);
+			again = seen_ns > 2 * bracket->cost_ns;
+		}
 	}
 	/* Where the stream had run empty the time is the program's own pause. */
 	if (!idle)
 		suspect(meter, bracket, &piece);
 	used_ns = gsh_account_charge(&context->account, &piece);
+	used_ns = shared_ns(context, &piece, used_ns);
 	settle(row, context->row, bracket, used_ns, now_ns);
 	stream->last_end_ns = piece.end_ns;
 	context->completed_ns = now_ns;
@@ -302,6 +407,8 @@ static bool complete(struct gsh_meter *meter, struct gsh_meter_context *context,
 	/* Siblings judge by it whether the tenant's work makes progress. */
 	gsh_store_relaxed(&use_of(context->row)->completions, row->completions);
 	release(meter, context, gsh_meter_pop(meter, stream));
+	if (again)
+		charge_again(meter, signature);
 	return true;
 }
 
@@ -339,6 +446,22 @@ static bool will_never_complete(const struct gsh_meter_context *context,
 
 /* ---- collecting ---- */
 
+/* Nor are those unknown that stand behind it. */
+static void know_as_long(struct gsh_meter *meter, struct gsh_stream *stream,
+			 uint64_t now_ns)
+{
+	int number = meter->contexts[stream->context].row;
+	uint16_t at = stream->first;
+
+	if (now_ns < meter->brackets[at].launched_ns + LONG_NS)
+		return;
+	for (; at != GSH_METER_NONE; at = meter->brackets[at].next) {
+		if (meter->brackets[at].unknown)
+			count_unknown(&meter->rows[number], number, 0, 1);
+		meter->brackets[at].unknown = false;
+	}
+}
+
 /* 0, or what the driver says of the context. */
 static CUresult collect_stream(struct gsh_meter *meter, struct gsh_stream *stream,
 			       uint64_t now_ns)
@@ -351,6 +474,7 @@ static CUresult collect_stream(struct gsh_meter *meter, struct gsh_stream *strea
 
 		res = gsh_driver.cuEventQuery(bracket->end);
 		if (res == CUDA_ERROR_NOT_READY) {
+			know_as_long(meter, stream, now_ns);
 			/* What has begun is only long. */
 			if (!will_never_complete(context, bracket, now_ns) ||
 			    gsh_driver.cuEventQuery(bracket->begin) == CUDA_SUCCESS)
@@ -412,16 +536,36 @@ static void collect_all(struct gsh_meter *meter, uint64_t now_ns)
 	}
 }
 
-/* Who waits at the gate for what has just completed. */
-static void wake_waiters(struct gsh_meter *meter)
+/*
+ * Devices, a bit each, at whose gates somebody may wait for what has just completed: threads of
+ * this process for room, siblings for credit that has come back. Under the lock.
+ */
+static uint32_t whom_to_wake(struct gsh_meter *meter)
 {
+	uint32_t rows = 0;
+
 	for (uint32_t i = 0; i < GPUSHIM_DEVICES_MAX; i++) {
+		struct gsh_meter_row *row = &meter->rows[i];
+		bool own = gsh_load_relaxed(&row->waiters) > 0;
+
+		if (own)
+			gsh_add_acq_rel(
+				&gsh_ledger_bucket(&gsh_process->tenant.ledger, i)->bell,
+				1);
+		rows |= (uint32_t)(own || row->rung) << i;
+		row->rung = false;
+	}
+	return rows;
+}
+
+static void wake(uint32_t rows)
+{
+	for (uint32_t i = 0; rows >> i; i++) {
 		struct gpushim_ledger_bucket *bucket;
 
-		if (!gsh_load_relaxed(&meter->rows[i].waiters))
+		if (!(rows >> i & 1))
 			continue;
 		bucket = gsh_ledger_bucket(&gsh_process->tenant.ledger, i);
-		gsh_add_acq_rel(&bucket->bell, 1);
 		syscall(SYS_futex, &bucket->bell, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 	}
 }
@@ -433,8 +577,8 @@ static bool collect(struct gsh_meter *meter, uint32_t context)
 	bool relaxed = gsh_driver.call_cuThreadExchangeStreamCaptureMode != NULL;
 	uint64_t now_ns = gsh_clock_now_ns();
 	int saved = errno;
-	uint32_t before;
-	bool left, some;
+	uint32_t before, rows = 0;
+	bool left;
 
 	if (relaxed)
 		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
@@ -444,12 +588,12 @@ static bool collect(struct gsh_meter *meter, uint32_t context)
 	else
 		collect_context(meter, context, now_ns);
 	left = meter->in_flight > 0;
-	some = meter->in_flight != before;
+	if (meter->in_flight != before)
+		rows = whom_to_wake(meter);
 	gsh_unlock(&meter->lock);
 	if (relaxed)
 		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
-	if (some)
-		wake_waiters(meter);
+	wake(rows);
 	errno = saved;
 	return left;
 }

@@ -3,8 +3,9 @@
  *
  * Behind gate.h. The tables: contexts, streams, signatures and what was learned of them,
  * event brackets that have not completed, and the lanes of threads. All of it lies in one
- * mapping of fixed size: what was used longest ago makes room; without a bracket a launch under
- * a limit is waited for (sample.c); without a lane, a context or a stream it is refused.
+ * mapping of fixed size: what was used longest ago makes room; without a bracket, a lane, a
+ * context or a stream a launch under a limit is waited for (sample.c, unlisted.c), and without
+ * a limit it passes.
  *
  * Locks: meter->lock guards everything but lanes, counters and what is marked atomic. It is
  * held while the driver is asked about events, never while a launch waits or the driver
@@ -84,7 +85,7 @@ struct gsh_bracket {
 	uint16_t context, stream, lane;
 	uint16_t next; /* of its stream, by launch; of the free ones */
 	bool paid;     /* was charged to the bucket */
-	bool unknown;  /* nothing was known of its signature */
+	bool unknown;  /* nothing was known of its signature; see hold.c */
 };
 
 struct gsh_stream {
@@ -167,9 +168,10 @@ struct gsh_meter_row {
 		blind_since_ns; /* atomic; of the last blind launch not waited out; 0: none */
 	uint32_t blind_passes; /* atomic; how many of those: see sample.c */
 	uint32_t crowd_passes; /* atomic; since something last completed: see hold.c */
-	uint32_t unknown;      /* atomic; brackets of unknown cost in flight */
+	uint32_t unknown;      /* brackets of unknown cost in flight */
 	uint64_t classes[3];   /* launches, by enum gpushim_cost_class */
 	bool used;
+	bool rung; /* credit has come back that siblings may wait for */
 };
 
 enum {
@@ -186,6 +188,7 @@ struct gsh_meter {
 	uint32_t
 		helper; /* atomic; 0 none yet, 1 being started, 2 runs, 3 none possible */
 	uint32_t lanes_used;
+	uint64_t full_ns; /* atomic; when no lane was free, of late; 0: there is one */
 	struct gsh_lock lock;
 	uint32_t in_flight; /* brackets; under the lock */
 	uint32_t mixed;	    /* atomic; not 0: brackets of late were of several streams */
@@ -251,6 +254,18 @@ void gsh_meter_collect_if_free(struct gsh_meter *meter, uint32_t context);
 /* Adds what a lane has launched since the last time to the row it launches on. Under the lock.
  * (publish.c) */
 void gsh_meter_gather(struct gsh_meter *meter, struct gsh_lane *lane);
+
+/* For people: what the driver calls the function, which it is asked for. Under the lock. */
+void gsh_meter_name(struct gsh_signature *signature);
+
+/*
+ * Of one that was never measured: predicts what siblings, or processes before this one, found
+ * out about such launches. Under the lock. (publish.c)
+ */
+void gsh_meter_guess(struct gsh_signature *signature);
+
+/* Writes what is known of it into the ledger, unless that is there. Under the lock. */
+void gsh_meter_show_cost(struct gsh_signature *signature, uint64_t now_ns);
 
 /* Gives up the brackets of a stream: they will never complete. Under the lock. */
 void gsh_meter_drop(struct gsh_meter *meter, struct gsh_stream *stream);

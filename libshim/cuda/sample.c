@@ -162,16 +162,16 @@ static void charge_rest(struct gsh_meter_row *row, struct gpushim_ledger_bucket 
  * twice as long after each that took longer. Slow, but it ends, and it holds.
  */
 void gsh_sample_go_blind(const struct gsh_launch *launch,
-			 const struct gsh_admission *admission, struct gsh_pass *pass)
+			 const struct gsh_admission *admission, struct gsh_pass *pass,
+			 uint64_t charged_ns)
 {
-	struct gsh_lane *lane = admission->lane;
 	struct gsh_meter *meter = admission->meter;
 	struct gsh_meter_row *row = &meter->rows[admission->row];
 	struct gsh_tenant *tenant = &gsh_process->tenant;
 	struct gsh_tenant_time time;
 
 	gsh_tenant_time(tenant, (int)admission->row, &time);
-	if (!lane->paid || !time.enforced)
+	if (!charged_ns || !time.enforced)
 		return;
 	charge_rest(row, gsh_ledger_bucket(&tenant->ledger, admission->row), &time);
 	gsh_lock(&meter->lock);
@@ -180,7 +180,7 @@ void gsh_sample_go_blind(const struct gsh_launch *launch,
 	gsh_unlock(&meter->lock);
 	pass->blind = true;
 	pass->row = admission->row;
-	pass->charged_ns = gsh_scaled(pass->cost_ns, lane->scale_permille);
+	pass->charged_ns = charged_ns;
 	pass->stream = (void *)(uintptr_t)launch->stream;
 }
 
@@ -223,23 +223,6 @@ void gsh_admit_wait(const struct gsh_pass *pass)
 
 /* ---- launched ---- */
 
-/* For people; the driver has just taken the function, so it is one. Under the lock. */
-static void learn_name(const struct gsh_bracket *bracket)
-{
-	struct gsh_signature *signature = bracket->signature;
-	const char *name;
-	size_t i;
-
-	if (bracket->epoch != signature->epoch || signature->name[0] ||
-	    signature->kind != GPUSHIM_LAUNCH_KERNEL || !gsh_driver.call_cuFuncGetName ||
-	    gsh_driver.call_cuFuncGetName(
-		    &name, (CUfunction)(uintptr_t)signature->code) != CUDA_SUCCESS)
-		return;
-	for (i = 0; i < sizeof(signature->name) - 1 && name[i]; i++)
-		signature->name[i] = name[i];
-	signature->name[i] = '\0';
-}
-
 void gsh_admit_launched(struct gsh_pass *pass, int res)
 {
 	struct gsh_meter *meter = gsh_process->meter;
@@ -254,7 +237,8 @@ void gsh_admit_launched(struct gsh_pass *pass, int res)
 	    meter->streams[bracket->stream].context == bracket->context &&
 	    meter->streams[bracket->stream].handle == (uint64_t)(uintptr_t)pass->stream) {
 		bracket->launched_ns = gsh_clock_now_ns();
-		learn_name(bracket);
+		if (bracket->epoch == bracket->signature->epoch)
+			gsh_meter_name(bracket->signature);
 		gsh_meter_launched(meter, (uint16_t)pass->bracket);
 	} else {
 		undo_bracket(meter, (uint16_t)pass->bracket);

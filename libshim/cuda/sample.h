@@ -11,8 +11,12 @@ void gsh_sample_begin(const struct gsh_launch *launch,
 		      const struct gsh_admission *admission, struct gsh_pass *pass,
 		      bool paid);
 
-/* If a limit holds, and the launch could not be sampled: it will be waited for. */
+/*
+ * If a limit holds, and the launch could not be sampled: it will be waited for. charged_ns:
+ * what it has paid; 0: nothing.
+ */
 void gsh_sample_go_blind(const struct gsh_launch *launch,
-			 const struct gsh_admission *admission, struct gsh_pass *pass);
+			 const struct gsh_admission *admission, struct gsh_pass *pass,
+			 uint64_t charged_ns);
 
 #endif

@@ -46,6 +46,8 @@ static const struct gpushim_ledger_header blank = {
 	.use_bytes = sizeof(struct gpushim_ledger_use),
 	.cost_bytes = sizeof(struct gpushim_ledger_cost),
 	.costs_max = GPUSHIM_COSTS_MAX,
+	.walls_offset = GPUSHIM_LEDGER_WALLS_OFFSET,
+	.wall_bytes = sizeof(struct gpushim_ledger_wall),
 	.ready = 1,
 };
 
@@ -194,7 +196,9 @@ static bool layout_is_ours(const struct gpushim_ledger_header *header)
 	       header->bucket_bytes == blank.bucket_bytes &&
 	       header->use_bytes == blank.use_bytes &&
 	       header->cost_bytes == blank.cost_bytes &&
-	       header->costs_max == blank.costs_max && header->ready == 1 &&
+	       header->costs_max == blank.costs_max &&
+	       header->walls_offset == blank.walls_offset &&
+	       header->wall_bytes == blank.wall_bytes && header->ready == 1 &&
 	       memchr(header->tenant, '\0', sizeof(header->tenant)) &&
 	       gsh_parse_is_tenant(header->tenant);
 }

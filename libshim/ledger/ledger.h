@@ -114,6 +114,14 @@ static inline struct gpushim_ledger_cost *gsh_ledger_cost(const struct gsh_ledge
 	       row;
 }
 
+static inline struct gpushim_ledger_wall *gsh_ledger_wall(const struct gsh_ledger *ledger,
+							  uint32_t device)
+{
+	return (struct gpushim_ledger_wall *)((char *)ledger->header +
+					      GPUSHIM_LEDGER_WALLS_OFFSET) +
+	       device;
+}
+
 /* Clears the slots of dead processes. Returns how many were cleared. */
 uint32_t gsh_ledger_reap(struct gsh_ledger *ledger);
 

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -83,7 +84,9 @@ static int read_header(struct gpushim_reader *reader)
 	    header->bucket_bytes != sizeof(struct gpushim_ledger_bucket) ||
 	    header->use_bytes != sizeof(struct gpushim_ledger_use) ||
 	    header->cost_bytes != sizeof(struct gpushim_ledger_cost) ||
-	    header->costs_max != GPUSHIM_COSTS_MAX)
+	    header->costs_max != GPUSHIM_COSTS_MAX ||
+	    header->walls_offset != GPUSHIM_LEDGER_WALLS_OFFSET ||
+	    header->wall_bytes != sizeof(struct gpushim_ledger_wall))
 		return refuse("the ledger", -EPROTO,
 			      "has sizes that this version does not");
 	return 0;
@@ -102,6 +105,7 @@ static int read_processes(struct gpushim_reader *reader,
 	int result = read_ledger(reader, reader->slots, used * sizeof(reader->slots[0]),
 				 GPUSHIM_LEDGER_SLOTS_OFFSET);
 
+	reader->rows = 0;
 	if (result < 0)
 		return result;
 	for (uint32_t i = 0; i < used; i++) {
@@ -116,6 +120,7 @@ static int read_processes(struct gpushim_reader *reader,
 			continue;
 		process = &snapshot->processes[snapshot->processes_count++];
 		process->slot = i;
+		reader->rows = i + 1;
 		process->state = slot->state == GPUSHIM_SLOT_ORPHAN ? GPUSHIM_SLOT_ORPHAN
 								    : GPUSHIM_SLOT_LIVE;
 		process->alive = alive;
@@ -195,7 +200,7 @@ static uint64_t share(uint64_t permille)
 
 static int read_row(struct gpushim_reader *reader, uint32_t row)
 {
-	uint32_t used = slots_used(reader);
+	uint32_t used = reader->rows;
 	int result = read_ledger(reader, reader->cells, used * sizeof(reader->cells[0]),
 				 gpushim_ledger_cell_offset(row, 0));
 
@@ -221,6 +226,7 @@ static int read_device(struct gpushim_reader *reader, uint32_t row,
 	if (result < 0)
 		return result;
 	now_ns = gsh_clock_now_ns();
+	memset(shown, 0, sizeof(*shown));
 	memcpy(shown->uuid, device->uuid, sizeof(shown->uuid));
 	shown->total_bytes = device->total_bytes;
 	shown->limit_bytes = device->limit_bytes;
@@ -277,30 +283,60 @@ static int read_costs(struct gpushim_reader *reader, struct gpushim_snapshot *sn
 	return 0;
 }
 
-int gpushim_reader_snapshot(struct gpushim_reader *reader,
-			    struct gpushim_snapshot *snapshot)
+/* Of the long arrays only the counts: most of their pages are never touched. */
+static void clear(struct gpushim_snapshot *snapshot)
+{
+	memset(snapshot, 0, offsetof(struct gpushim_snapshot, processes));
+	memset(&snapshot->time, 0, sizeof(snapshot->time));
+	snapshot->usages_left_out = 0;
+	snapshot->costs_count = 0;
+}
+
+static int read_all(struct gpushim_reader *reader, struct gpushim_snapshot *snapshot,
+		    bool costs)
 {
 	uint32_t index_of_row[GPUSHIM_DEVICES_MAX];
-	int result;
+	int result = read_header(reader);
 
-	last_reason.text[0] = '\0';
-	memset(snapshot, 0, sizeof(*snapshot));
-	result = read_header(reader);
 	if (result == 0)
 		result = read_processes(reader, snapshot);
 	if (result == 0)
 		result = read_devices(reader, snapshot, index_of_row);
-	if (result == 0)
+	if (result == 0 && costs)
 		result = read_costs(reader, snapshot, index_of_row);
-	if (result < 0) {
-		memset(snapshot, 0, sizeof(*snapshot));
+	if (result < 0)
 		return result;
-	}
 	gsh_reader_copy_text(snapshot->tenant, reader->header.tenant,
 			     sizeof(snapshot->tenant));
 	snapshot->created_unix_ns = reader->header.created_unix_ns;
 	gsh_reader_show_policy(reader, snapshot);
 	return 0;
+}
+
+int gpushim_reader_snapshot(struct gpushim_reader *reader,
+			    struct gpushim_snapshot *snapshot)
+{
+	int result;
+
+	last_reason.text[0] = '\0';
+	memset(snapshot, 0, sizeof(*snapshot));
+	result = read_all(reader, snapshot, true);
+	if (result < 0)
+		memset(snapshot, 0, sizeof(*snapshot));
+	return result;
+}
+
+int gpushim_reader_glance(struct gpushim_reader *reader,
+			  struct gpushim_snapshot *snapshot)
+{
+	int result;
+
+	last_reason.text[0] = '\0';
+	clear(snapshot);
+	result = read_all(reader, snapshot, false);
+	if (result < 0)
+		clear(snapshot);
+	return result;
 }
 
 /* ---- the reader itself ---- */

@@ -16,6 +16,7 @@ struct gpushim_reader {
 	char tenant[GPUSHIM_NAME_BYTES]; /* "": as in a container */
 	/* What was read last, before any of it is believed. */
 	struct gpushim_ledger_header header;
+	uint32_t rows; /* slots below it hold all that is shown */
 	struct gpushim_ledger_slot slots[GPUSHIM_SLOTS_MAX];
 	struct gpushim_ledger_cell cells[GPUSHIM_SLOTS_MAX];
 	struct gpushim_ledger_use uses[GPUSHIM_SLOTS_MAX];

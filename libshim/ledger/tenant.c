@@ -341,6 +341,7 @@ void gsh_tenant_time(struct gsh_tenant *tenant, int row, struct gsh_tenant_time 
 	keep_up(tenant);
 	time->terms.rate_permille = gsh_load_relaxed(&device->limit_permille);
 	time->terms.burst_ns = gsh_load_relaxed(&device->burst_ms) * UINT64_C(1000000);
+	time->terms.need_ns = 0;
 	time->capped = time->terms.rate_permille < 1000;
 	time->enforced = !gsh_load_relaxed(&tenant->audit);
 	time->closed = gsh_load_relaxed(&tenant->closed);

@@ -231,5 +231,6 @@ uint64_t gsh_account_charge(struct gsh_account *account,
 	add(&account->charged_ns, batch_ns + bracket_ns);
 	add(&account->predicted_ns, piece->batch_ns);
 	add(&account->predicted_ns, piece->predicted_ns);
+	account->bracket_ns = bracket_ns;
 	return batch_ns + bracket_ns;
 }

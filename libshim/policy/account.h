@@ -45,6 +45,7 @@ struct gsh_account {
 		low_ns; /* by steady signatures of late, decaying: the inflation */
 	uint64_t charged_ns, predicted_ns; /* of late, decaying: the overlap */
 	uint64_t decayed_ns;		   /* device time of the last decay */
+	uint64_t bracket_ns; /* of what was charged last, the bracket's own part */
 };
 
 /* One completed bracket. Those of one stream come in order. Predictions are as learned,

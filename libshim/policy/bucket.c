@@ -28,6 +28,10 @@
 /* How far refilled_ns may lie ahead of now: who read the clock and then was stopped for
  * that long finds it so. Further ahead it was scribbled on. */
 #define LEAD_MAX_NS UINT64_C(10000000000)
+/* A burst is a few turns of a process; none is longer than bridges the changing of contexts. */
+#define TURNS 4
+#define TURN_MAX_NS UINT64_C(5000000)
+#define TURN_WAIT_NS UINT64_C(1000000000)
 /* More than there is: bounds for arithmetic. */
 #define BURST_MAX_NS (UINT64_C(1) << 60)
 #define CREDIT_MAX_NS (UINT64_C(1) << 62)
@@ -38,7 +42,7 @@
 /* Terms within their bounds. */
 struct terms {
 	uint64_t rate; /* ns of credit for a microsecond: 1 to 1000 */
-	int64_t burst_ns;
+	int64_t burst_ns, need_ns;
 };
 
 static struct terms bounded(const struct gsh_bucket_terms *terms)
@@ -53,6 +57,9 @@ static struct terms bounded(const struct gsh_bucket_terms *terms)
 		bounds.burst_ns = (int64_t)BURST_MAX_NS;
 	else if (terms->burst_ns > 1)
 		bounds.burst_ns = (int64_t)terms->burst_ns;
+	bounds.need_ns = terms->need_ns < (uint64_t)bounds.burst_ns / 2
+				 ? (int64_t)terms->need_ns
+				 : bounds.burst_ns / 2;
 	return bounds;
 }
 
@@ -193,11 +200,23 @@ static uint64_t refill(struct gpushim_ledger_bucket *bucket, const struct terms 
 
 /* ---- taking and settling ---- */
 
+uint64_t gsh_bucket_need_ns(const struct gsh_bucket_terms *terms, uint64_t waited_ns,
+			    bool siblings)
+{
+	uint64_t need_ns = terms->burst_ns / TURNS;
+
+	if (!siblings || waited_ns >= TURN_WAIT_NS)
+		return 0;
+	if (need_ns > TURN_MAX_NS)
+		need_ns = TURN_MAX_NS;
+	return need_ns / 1000 * ((TURN_WAIT_NS - waited_ns) / (TURN_WAIT_NS / 1000));
+}
+
 static uint64_t wait_until_credit_ns(const struct terms *terms, int64_t level_ns,
 				     uint64_t refilled_ns, uint64_t now_ns)
 {
-	uint64_t need_ns = (uint64_t)(1 - level_ns);
-	uint64_t at_ns = refilled_ns + (need_ns + terms->rate - 1) / terms->rate * US_NS;
+	uint64_t lack_ns = (uint64_t)(terms->need_ns + 1 - level_ns);
+	uint64_t at_ns = refilled_ns + (lack_ns + terms->rate - 1) / terms->rate * US_NS;
 
 	return at_ns > now_ns ? at_ns - now_ns : 1;
 }
@@ -220,7 +239,7 @@ bool gsh_bucket_take(struct gpushim_ledger_bucket *bucket,
 	word = gsh_load_acquire(&bucket->level);
 	do {
 		level_ns = smaller(level_of(bucket, &bounds, word), room_ns);
-		if (level_ns <= 0) {
+		if (level_ns <= bounds.need_ns) {
 			*wait_ns = wait_until_credit_ns(&bounds, level_ns, refilled_ns,
 							now_ns);
 			return false;
@@ -229,7 +248,7 @@ bool gsh_bucket_take(struct gpushim_ledger_bucket *bucket,
 	return true;
 }
 
-void gsh_bucket_settle(struct gpushim_ledger_bucket *bucket,
+bool gsh_bucket_settle(struct gpushim_ledger_bucket *bucket,
 		       const struct gsh_bucket_terms *terms, int64_t give_ns)
 {
 	const struct terms bounds = bounded(terms);
@@ -245,8 +264,10 @@ void gsh_bucket_settle(struct gpushim_ledger_bucket *bucket,
 			level_ns = -DEBT_MAX_NS;
 	} while (!put_level(bucket, &bounds, &word, level_ns));
 	/* Release: who sees the bell sees the credit. */
-	if (before_ns <= 0 && level_ns > 0)
-		gsh_add_acq_rel(&bucket->bell, 1);
+	if (before_ns > 0 || level_ns <= 0)
+		return false;
+	gsh_add_acq_rel(&bucket->bell, 1);
+	return true;
 }
 
 int64_t gsh_bucket_level(const struct gpushim_ledger_bucket *bucket,

@@ -37,13 +37,24 @@
 struct gsh_bucket_terms {
 	uint32_t rate_permille; /* of the device's time; bounded to 1 ... 1000 */
 	uint64_t burst_ns;	/* most credit saved up; at least 1 */
+	/* Credit that must be there before any is taken; bounded to a half of the burst. */
+	uint64_t need_ns;
 };
 
 /*
+ * need_ns of a process that has waited for that long while siblings, other processes of its
+ * tenant, want the device as well: 0 unless `siblings`. Processes of one tenant then run one after
+ * another, each for a while, instead of all at once in slices, which costs the tenant time
+ * that no kernel gets. Who has waited longer needs less, and after a second nothing.
+ */
+uint64_t gsh_bucket_need_ns(const struct gsh_bucket_terms *terms, uint64_t waited_ns,
+			    bool siblings);
+
+/*
  * Refills if that is worth it (20 us have passed, or a wait ends), and notes the terms in
- * the bucket (limit_permille, burst_ns); then takes cost_ns if there is any credit (the
- * level may so go below zero). False: nothing was taken, and *wait_ns says in how many
- * nanoseconds there will be credit if nobody else takes or gives any (at least 1).
+ * the bucket (limit_permille, burst_ns); then takes cost_ns if there is more credit than
+ * need_ns (the level may so go below zero). False: nothing was taken, and *wait_ns says in how
+ * many nanoseconds there will be if nobody else takes or gives any (at least 1).
  */
 bool gsh_bucket_take(struct gpushim_ledger_bucket *bucket,
 		     const struct gsh_bucket_terms *terms, uint64_t now_ns,
@@ -52,9 +63,9 @@ bool gsh_bucket_take(struct gpushim_ledger_bucket *bucket,
 /*
  * Settles: gives back (positive) what was taken and not used, or takes more, whatever the
  * level. Credit never goes above the burst, debt never beyond GSH_BUCKET_DEBT_MAX_NS.
- * `bell` changes when debt has turned into credit: the caller wakes who waits on it.
+ * True: debt has turned into credit, `bell` has changed, and the caller wakes who waits on it.
  */
-void gsh_bucket_settle(struct gpushim_ledger_bucket *bucket,
+bool gsh_bucket_settle(struct gpushim_ledger_bucket *bucket,
 		       const struct gsh_bucket_terms *terms, int64_t give_ns);
 
 /* Credit now, debt if negative, as if it were refilled. Writes nothing; for display too. */

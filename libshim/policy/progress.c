@@ -1,11 +1,11 @@
 /*
  * progress.c - how long nothing has completed, and who of those waiting passes then.
  *
- * Knows the three words of a stall in a bucket: what had completed when it was noticed,
+ * Knows the three words of a stall: what had completed when it was noticed,
  * since when (or since the last that passed), and how many have passed. Knows no clock,
  * no launch.
  *
- * Whoever changes `stalled_since_ns` does so by compare-and-swap from what he judged by,
+ * Whoever changes `since_ns` does so by compare-and-swap from what he judged by,
  * and changes it first: so one passes each time, and nobody does who judged by a stall
  * that has ended meanwhile.
  */
@@ -35,45 +35,45 @@ static uint64_t interval_ns(uint64_t predicted_ns, uint64_t times)
 }
 
 /* From now on nothing has completed, unless somebody else has noticed something first. */
-static void begin_stall(struct gpushim_ledger_bucket *bucket, uint64_t since_ns,
+static void begin_stall(struct gpushim_ledger_stall *stall, uint64_t since_ns,
 			uint64_t now_ns, uint64_t completions)
 {
 	/* Acquire and release: pairs with that of gsh_progress_passes(). */
-	if (!gsh_cas_acq_rel(&bucket->stalled_since_ns, &since_ns, now_ns))
+	if (!gsh_cas_acq_rel(&stall->since_ns, &since_ns, now_ns))
 		return;
-	gsh_store_relaxed(&bucket->stalled_times, 0);
+	gsh_store_relaxed(&stall->times, 0);
 	/* Release: who finds this count finds the time and the times before it. */
-	gsh_store_release(&bucket->stalled_at, completions);
+	gsh_store_release(&stall->at, completions);
 }
 
-bool gsh_progress_passes(struct gpushim_ledger_bucket *bucket, uint64_t now_ns,
+bool gsh_progress_passes(struct gpushim_ledger_stall *stall, uint64_t now_ns,
 			 bool unfinished, uint64_t completions, uint64_t predicted_ns)
 {
-	uint64_t since_ns = gsh_load_acquire(&bucket->stalled_since_ns);
+	uint64_t since_ns = gsh_load_acquire(&stall->since_ns);
 	uint64_t wait_ns, idle_ns;
 
 	now_ns += now_ns == 0; /* 0 says that nothing is stalled */
 	if (!unfinished) {
 		if (since_ns > 0)
-			gsh_cas_acq_rel(&bucket->stalled_since_ns, &since_ns, 0);
+			gsh_cas_acq_rel(&stall->since_ns, &since_ns, 0);
 		return false;
 	}
-	if (since_ns == 0 || gsh_load_acquire(&bucket->stalled_at) != completions) {
-		begin_stall(bucket, since_ns, now_ns, completions);
+	if (since_ns == 0 || gsh_load_acquire(&stall->at) != completions) {
+		begin_stall(stall, since_ns, now_ns, completions);
 		return false;
 	}
-	wait_ns = interval_ns(predicted_ns, gsh_load_relaxed(&bucket->stalled_times));
+	wait_ns = interval_ns(predicted_ns, gsh_load_relaxed(&stall->times));
 	/* A little ahead is the time of somebody who read the clock later. */
 	idle_ns = now_ns > since_ns ? now_ns - since_ns : 0;
 	/* Nobody has asked for long, or the word was scribbled on: it tells nothing. */
 	if (idle_ns > wait_ns + GSH_PROGRESS_MAX_NS ||
 	    (since_ns > now_ns && since_ns - now_ns > GSH_PROGRESS_MAX_NS)) {
-		begin_stall(bucket, since_ns, now_ns, completions);
+		begin_stall(stall, since_ns, now_ns, completions);
 		return false;
 	}
 	if (idle_ns < wait_ns ||
-	    !gsh_cas_acq_rel(&bucket->stalled_since_ns, &since_ns, now_ns))
+	    !gsh_cas_acq_rel(&stall->since_ns, &since_ns, now_ns))
 		return false;
-	gsh_add_relaxed(&bucket->stalled_times, 1);
+	gsh_add_relaxed(&stall->times, 1);
 	return true;
 }

@@ -8,7 +8,10 @@
  * GSH_PROGRESS_MAX_NS, until something completes. What passes is charged like any other
  * launch.
  *
- * Pure. The state is in the tenant's bucket (stalled_*), shared by its processes; of any
+ * The same holds for launches of unknown cost, of which the tenant may have few in flight: with
+ * words of their own, and counting only completions of such.
+ *
+ * Pure. The state is in the tenant's bucket, shared by its processes; of any
  * number of threads that ask at the same time one passes. A stall begins when somebody
  * first asks after the last completion. One that nobody asked about for
  * GSH_PROGRESS_MAX_NS beyond its interval begins anew. After a scribble on the words one
@@ -31,7 +34,7 @@
  * tenant has work in flight; completions: the sum over its live processes; predicted_ns:
  * of the longest work in flight. True: this launch passes.
  */
-bool gsh_progress_passes(struct gpushim_ledger_bucket *bucket, uint64_t now_ns,
+bool gsh_progress_passes(struct gpushim_ledger_stall *stall, uint64_t now_ns,
 			 bool unfinished, uint64_t completions, uint64_t predicted_ns);
 
 #endif

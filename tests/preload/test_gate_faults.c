@@ -360,11 +360,11 @@ static void scribbled_stalls_release_nobody(void)
 	bucket = gate_bucket();
 	CU_ASSERT_PTR_NOT_NULL_FATAL(bucket);
 	for (int i = 0; i < 10; i++) {
-		__atomic_store_n(&bucket->stalled_since_ns, i % 2 ? 1 : UINT64_MAX,
+		__atomic_store_n(&bucket->stalled.since_ns, i % 2 ? 1 : UINT64_MAX,
 				 __ATOMIC_RELAXED);
-		__atomic_store_n(&bucket->stalled_times, i % 3 ? UINT64_MAX : 0,
+		__atomic_store_n(&bucket->stalled.times, i % 3 ? UINT64_MAX : 0,
 				 __ATOMIC_RELAXED);
-		__atomic_store_n(&bucket->stalled_at, (uint64_t)i, __ATOMIC_RELAXED);
+		__atomic_store_n(&bucket->stalled.at, (uint64_t)i, __ATOMIC_RELAXED);
 		gate_watch(20);
 	}
 	CU_ASSERT(gate_holds(200, GATE_MS, 400));

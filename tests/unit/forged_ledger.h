@@ -17,7 +17,7 @@
 
 #include "gpushim/ledger.h"
 
-#define FORGED_LEDGER_BYTES 2299904
+#define FORGED_LEDGER_BYTES 3348480
 
 struct forged_ledger {
 	int fd; /* its locks are those of the slots; -1: none, at first as well */
@@ -64,6 +64,8 @@ static inline void forged_make(struct forged_ledger *forged, const char *path,
 	header.use_bytes = 128;
 	header.cost_bytes = 192;
 	header.costs_max = 256;
+	header.walls_offset = 2299904;
+	header.wall_bytes = 65536;
 	header.created_unix_ns = 1234;
 	snprintf(header.tenant, sizeof(header.tenant), "%s", tenant);
 	header.ready = 1;

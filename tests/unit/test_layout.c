@@ -137,7 +137,9 @@ static void slots_and_cells_lie_where_version_1_says(void)
 	CU_ASSERT_EQUAL(gpushim_ledger_use_offset(0, 0), 1202176);
 	CU_ASSERT_EQUAL(gpushim_ledger_use_offset(15, 511), 2250624);
 	CU_ASSERT_EQUAL(GPUSHIM_LEDGER_COSTS_OFFSET, 2250752);
-	CU_ASSERT_EQUAL(GPUSHIM_LEDGER_BYTES, 2299904);
+	CU_ASSERT_EQUAL(GPUSHIM_LEDGER_WALLS_OFFSET, 2299904);
+	CU_ASSERT_EQUAL(sizeof(struct gpushim_ledger_wall), 65536);
+	CU_ASSERT_EQUAL(GPUSHIM_LEDGER_BYTES, 3348480);
 }
 
 static void gpu_time_is_laid_out_as_version_1(void)
@@ -148,9 +150,14 @@ static void gpu_time_is_laid_out_as_version_1(void)
 	AT(gpushim_ledger_bucket, earned_ns, 16);
 	AT(gpushim_ledger_bucket, repairs, 24);
 	AT(gpushim_ledger_bucket, bell, 32);
-	AT(gpushim_ledger_bucket, stalled_since_ns, 40);
-	AT(gpushim_ledger_bucket, stalled_at, 48);
-	AT(gpushim_ledger_bucket, stalled_times, 56);
+	AT(gpushim_ledger_bucket, stalled.since_ns, 40);
+	AT(gpushim_ledger_bucket, stalled.at, 48);
+	AT(gpushim_ledger_bucket, stalled.times, 56);
+	AT(gpushim_ledger_bucket, unknown_stalled, 96);
+	AT(gpushim_ledger_use, unknown_in_flight, 120);
+	AT(gpushim_ledger_use, unknown_done, 124);
+	AT(gpushim_ledger_header, walls_offset, 176);
+	AT(gpushim_ledger_header, wall_bytes, 184);
 	AT(gpushim_ledger_bucket, used_ns, 64);
 	AT(gpushim_ledger_bucket, limit_permille, 72);
 	AT(gpushim_ledger_bucket, burst_ns, 80);

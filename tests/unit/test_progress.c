@@ -28,7 +28,7 @@ static void setup(void)
 
 static bool passes(void)
 {
-	return gsh_progress_passes(&bucket, now_ns, true, completions, predicted_ns);
+	return gsh_progress_passes(&bucket.stalled, now_ns, true, completions, predicted_ns);
 }
 
 /* Asks every millisecond; how long until one passes; 0: none did before until_ns. */
@@ -90,7 +90,7 @@ static void the_interval_doubles_up_to_its_greatest(void)
 			wanted_ns = GSH_PROGRESS_MAX_NS;
 	}
 	CU_ASSERT_EQUAL(wanted_ns, GSH_PROGRESS_MAX_NS);
-	CU_ASSERT_EQUAL(bucket.stalled_times, 12);
+	CU_ASSERT_EQUAL(bucket.stalled.times, 12);
 }
 
 static void a_completion_begins_anew(void)
@@ -126,14 +126,14 @@ static void nobody_passes_without_unfinished_work(void)
 {
 	for (int i = 0; i < 10000; i++) {
 		now_ns += 10 * MS;
-		CU_ASSERT_FALSE(gsh_progress_passes(&bucket, now_ns, false, completions,
+		CU_ASSERT_FALSE(gsh_progress_passes(&bucket.stalled, now_ns, false, completions,
 						    predicted_ns));
 	}
 	/* And time without it does not count once there is some. */
 	CU_ASSERT_FALSE(passes());
 	CU_ASSERT_EQUAL(passed_after_ns(SECOND), GSH_PROGRESS_NS);
 	now_ns += 150 * MS;
-	gsh_progress_passes(&bucket, now_ns, false, completions, predicted_ns);
+	gsh_progress_passes(&bucket.stalled, now_ns, false, completions, predicted_ns);
 	now_ns += 100 * MS;
 	CU_ASSERT_FALSE(passes());
 }
@@ -206,12 +206,12 @@ static void scribbled_words_hold_nobody_for_good_and_free_one_at_most(void)
 
 		setup();
 		now_ns = 1 + random_word() / 2;
-		bucket.stalled_since_ns = random_word();
+		bucket.stalled.since_ns = random_word();
 		if (i % 2)
-			bucket.stalled_since_ns = now_ns + random_word() % (20 * SECOND) -
+			bucket.stalled.since_ns = now_ns + random_word() % (20 * SECOND) -
 						  10 * SECOND;
-		bucket.stalled_at = i % 3 ? completions : random_word();
-		bucket.stalled_times = random_word();
+		bucket.stalled.at = i % 3 ? completions : random_word();
+		bucket.stalled.times = random_word();
 		ns = passed_after_ns(30 * SECOND);
 		CU_ASSERT_FATAL(ns > 0 && ns <= 2 * GSH_PROGRESS_MAX_NS + MS);
 		ns = passed_after_ns(30 * SECOND);
@@ -224,7 +224,7 @@ static void scribbled_times_pass_nobody_sooner(void)
 	for (uint64_t times = UINT64_MAX; times > 0; times /= 2) {
 		setup();
 		passes();
-		bucket.stalled_times = times;
+		bucket.stalled.times = times;
 		CU_ASSERT_FATAL(passed_after_ns(10 * SECOND) >= GSH_PROGRESS_NS);
 	}
 }
@@ -240,18 +240,18 @@ static struct {
 
 static bool asks(uint64_t at_ns)
 {
-	return gsh_progress_passes(&bucket, at_ns, true, 10, MS);
+	return gsh_progress_passes(&bucket.stalled, at_ns, true, 10, MS);
 }
 
 /* The control: looks, and then writes. */
 static bool asks_without_atomics(uint64_t at_ns)
 {
-	uint64_t since_ns = gsh_load_relaxed(&bucket.stalled_since_ns);
+	uint64_t since_ns = gsh_load_relaxed(&bucket.stalled.since_ns);
 
 	if (at_ns < since_ns + GSH_PROGRESS_MAX_NS)
 		return false;
 	sched_yield();
-	gsh_store_relaxed(&bucket.stalled_since_ns, at_ns);
+	gsh_store_relaxed(&bucket.stalled.since_ns, at_ns);
 	return true;
 }
 
@@ -281,9 +281,9 @@ static void run_race(bool (*how)(uint64_t at_ns))
 {
 	pthread_t threads[THREADS];
 
-	bucket.stalled_since_ns = 1;
-	bucket.stalled_at = 10;
-	bucket.stalled_times = 6;
+	bucket.stalled.since_ns = 1;
+	bucket.stalled.at = 10;
+	bucket.stalled.times = 6;
 	memset(&race, 0, sizeof(race));
 	race.asks = how;
 	race.now_ns = 1;
