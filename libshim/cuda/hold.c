@@ -18,8 +18,6 @@
 #include "policy/bucket.h"
 #include "policy/progress.h"
 
-/* Launches of unknown cost that a tenant has in flight. */
-#define UNKNOWN_MAX 1u
 /* What they are taken to last: one more passes after four times that. */
 #define UNKNOWN_NS GSH_PROGRESS_NS
 /* From the decision that a launch may go to where siblings can see it in flight. */
@@ -85,14 +83,15 @@ static bool passes_first(const struct gsh_ledger *ledger, uint32_t row, uint64_t
 }
 
 /*
- * A launch of which nothing is known may take seconds, so the tenant has few of them in flight;
- * what those wait for may be this one.
+ * A launch of which nothing is known may take seconds, so the tenant has one of them in flight, or
+ * a few where those before turned out to be short; what those wait for may be this one.
  */
 static bool is_too_unknown(uint32_t row, uint64_t now_ns)
 {
 	const struct gsh_ledger *ledger = &gsh_process->tenant.ledger;
 	struct work work = sum_work(ledger, row);
-	bool full = work.unknown_in_flight >= UNKNOWN_MAX;
+	bool full = work.unknown_in_flight >
+		    gsh_load_relaxed(&gsh_process->meter->rows[row].daring);
 
 	if (gsh_progress_passes(&gsh_ledger_bucket(ledger, row)->unknown_stalled, now_ns,
 				full, work.unknown_done, UNKNOWN_NS))
@@ -241,8 +240,8 @@ static bool pays(struct wait *wait, struct gsh_bucket_terms *terms, uint64_t *wa
 	crowd = gsh_bucket_level(wait->bucket, terms, wait->now_ns) >
 			(int64_t)terms->need_ns &&
 		is_in_a_crowd(wait, full, wait_ns);
-	if (!crowd && gsh_bucket_take(wait->bucket, terms, wait->now_ns, wait->cost_ns,
-				      wait_ns)) {
+	if (!crowd &&
+	    gsh_bucket_take(wait->bucket, terms, wait->now_ns, wait->cost_ns, wait_ns)) {
 		/* Out of patience: let through for the same reason as by the rule. */
 		gsh_add_relaxed(&wait->row->crowd_passes, (uint32_t)full);
 		gsh_add_relaxed(&wait->row->released, (uint64_t)full);

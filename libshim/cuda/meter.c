@@ -31,6 +31,9 @@ enum { ERRORS_MAX = 8 };
 /* No process of a tenant has the device for less than that while others want it. */
 #define TURN_MIN_NS UINT64_C(250000)
 
+/* Launches of unknown cost in flight beside one more. */
+#define DARING_MAX 7u
+
 /* First samples of a signature: the others are shown now and then. */
 enum { SHOWN_AT_ONCE = 4 };
 
@@ -139,6 +142,18 @@ static void adjust_window(struct gsh_meter_row *row, uint64_t predicted_ns,
 		ns += used_ns;
 	gsh_store_relaxed(&row->window_ns,
 			  ns < GSH_METER_WINDOW_MAX_NS ? ns : GSH_METER_WINDOW_MAX_NS);
+}
+
+/* More of those that nothing is known of at once, while they are as short as is assumed. */
+static void adjust_daring(struct gsh_meter_row *row, uint64_t seen_ns)
+{
+	uint32_t daring = gsh_load_relaxed(&row->daring);
+
+	if (seen_ns > 4 * GSH_COST_DEFAULT_NS)
+		daring = 0;
+	else if (seen_ns <= GSH_COST_DEFAULT_NS && daring < DARING_MAX)
+		daring++;
+	gsh_store_relaxed(&row->daring, daring);
 }
 
 static void leave_flight(struct gsh_meter_row *row, int number,
@@ -291,9 +306,9 @@ static void settle(struct gsh_meter_row *row, int number,
 	gsh_bucket_used(bucket, now_ns, used_ns);
 	if (bracket->paid) {
 		gsh_tenant_time(tenant, number, &time);
-		row->rung |= gsh_bucket_settle(
-			bucket, &time.terms,
-			(int64_t)charged(bracket) - (int64_t)used_ns);
+		row->rung |= gsh_bucket_settle(bucket, &time.terms,
+					       (int64_t)charged(bracket) -
+						       (int64_t)used_ns);
 	}
 }
 
@@ -341,9 +356,9 @@ static void charge_again(struct gsh_meter *meter, const struct gsh_signature *si
 			add_flight(&meter->rows[row], row, more_ns);
 			gsh_tenant_time(tenant, row, &time);
 			if (bracket->paid)
-				gsh_bucket_settle(gsh_ledger_bucket(&tenant->ledger,
-								    (uint32_t)row),
-						  &time.terms, -(int64_t)more_ns);
+				gsh_bucket_settle(
+					gsh_ledger_bucket(&tenant->ledger, (uint32_t)row),
+					&time.terms, -(int64_t)more_ns);
 		}
 	}
 }
@@ -354,8 +369,8 @@ static void charge_again(struct gsh_meter *meter, const struct gsh_signature *si
  */
 static bool was_held_up(int row, const struct gsh_bracket *bracket, uint64_t now_ns)
 {
-	const struct gpushim_ledger_bucket *bucket =
-		gsh_ledger_bucket(&gsh_process->tenant.ledger, (uint32_t)row);
+	const struct gpushim_ledger_bucket *bucket = gsh_ledger_bucket(
+		&gsh_process->tenant.ledger, (uint32_t)row);
 	uint32_t now = (uint32_t)(now_ns >> 20);
 
 	return now - gsh_load_relaxed(&bucket->released) <=
@@ -401,6 +416,8 @@ static bool complete(struct gsh_meter *meter, struct gsh_meter_context *context,
 	context->errors = 0;
 	leave_flight(row, context->row, bracket);
 	adjust_window(row, charged(bracket), used_ns);
+	if (bracket->unknown)
+		adjust_daring(row, seen_ns);
 	gsh_store_relaxed(&row->samples, row->samples + 1);
 	gsh_store_relaxed(&row->completions, row->completions + 1);
 	gsh_store_relaxed(&row->crowd_passes, 0);

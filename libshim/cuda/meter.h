@@ -169,6 +169,8 @@ struct gsh_meter_row {
 	uint32_t blind_passes; /* atomic; how many of those: see sample.c */
 	uint32_t crowd_passes; /* atomic; since something last completed: see hold.c */
 	uint32_t unknown;      /* brackets of unknown cost in flight */
+	/* Atomic; how many of the tenant's may be when one more is launched: see hold.c. */
+	uint32_t daring;
 	uint64_t classes[3];   /* launches, by enum gpushim_cost_class */
 	bool used;
 	bool rung; /* credit has come back that siblings may wait for */
