@@ -20,7 +20,7 @@
  *   limits yet.
  *   `ready` is stored last when a page is made; a page without it is treated as absent.
  *
- *   Heartbeat, measurements and grants lie outside the copies and their checksums, each on
+ *   Heartbeat, measurements and turns lie outside the copies and their checksums, each on
  *   cache lines of their own. The heartbeat is a counter and not a time: a reader judges its
  *   age by its own clock.
  *
@@ -104,6 +104,36 @@ struct gpushim_policy_measured {
 	uint64_t count; /* of measurements; 0: none */
 };
 
+/* Whether a tenant may use a device now, where an agent hands out turns. */
+enum gpushim_turn_state {
+	GPUSHIM_TURN_OFF = 0,  /* nobody hands out any: limits hold as without an agent */
+	GPUSHIM_TURN_FREE = 1, /* nobody else wants the device: limits hold in the same way */
+	GPUSHIM_TURN_WAIT = 2, /* not now; who wants the device rings the bell */
+	GPUSHIM_TURN_MINE = 3, /* now, and up to window_us of work in flight */
+};
+
+/*
+ * Turns on a device. Written by the agent only: window_us first, then word (release), then
+ * FUTEX_WAKE on it. A guest believes it while the heartbeat goes on: an agent from which
+ * nothing was heard for GPUSHIM_TURN_DEAD_MS is as good as none.
+ */
+struct gpushim_policy_turn {
+	uint8_t uuid[16];   /* all zero: no row */
+	uint32_t word;	    /* atomic, futex: number of the change << 2 | state */
+	uint32_t window_us; /* atomic; 0: the guest's own */
+	uint64_t reserved[5];
+};
+
+#define GPUSHIM_TURN_STATE(word) ((enum gpushim_turn_state)((word) & 3u))
+#define GPUSHIM_TURN_DEAD_MS 1000u
+
+/*
+ * The bell: a FIFO beside the ledger, made by who comes first, that the agent reads. A byte of
+ * any value says that something has changed for a tenant whose turns are handed out: it
+ * wants the device, or has nothing more in flight.
+ */
+#define GPUSHIM_BELL_NAME "bell"
+
 struct gpushim_policy_page {
 	uint64_t magic;
 	uint32_t version;
@@ -117,8 +147,10 @@ struct gpushim_policy_page {
 	struct gpushim_policy_measured measured[GPUSHIM_DEVICES_MAX]; /* fields atomic */
 	uint8_t reserved2[384];
 	struct gpushim_policy_limits limits[2];
-	uint8_t grants[GPUSHIM_POLICY_BYTES - 1024 -
-		       2 * sizeof(struct gpushim_policy_limits)];
+	uint8_t reserved3[16];
+	struct gpushim_policy_turn turns[GPUSHIM_DEVICES_MAX]; /* from a cache line on */
+	uint8_t reserved4[GPUSHIM_POLICY_BYTES - 4160 -
+			  GPUSHIM_DEVICES_MAX * sizeof(struct gpushim_policy_turn)];
 };
 
 GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_policy_device) == 64, "device row");
@@ -137,6 +169,8 @@ GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_page, ready) == 24, "ready"
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_page, heartbeat) == 64, "heartbeat");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_page, measured) == 128, "measured");
 GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_page, limits) == 1024, "limits");
+GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_policy_turn) == 64, "turn");
+GPUSHIM_STATIC_ASSERT(offsetof(struct gpushim_policy_page, turns) == 4160, "turns");
 GPUSHIM_STATIC_ASSERT(sizeof(struct gpushim_policy_page) == GPUSHIM_POLICY_BYTES, "page");
 
 #ifdef __cplusplus

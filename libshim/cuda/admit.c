@@ -153,7 +153,7 @@ static CUresult draw(const struct gsh_admission *admission, uint64_t *predicted_
 	*measure = extra_ns < cost_ns;
 	if (!*measure)
 		/* Not the first: it may have waited for the device, as it did for credit. */
-		lane->until = 1 + next_random(lane) % (uint32_t)(extra_ns / cost_ns);
+		lane->until = next_random(lane) % (uint32_t)(extra_ns / cost_ns);
 	return CUDA_SUCCESS;
 }
 
@@ -182,6 +182,8 @@ int gsh_admit(const struct gsh_launch *launch, const struct gsh_admission *admis
 	if (admission->context == admission->current)
 		gsh_meter_collect_if_free(admission->meter, admission->current);
 	pass->cost_ns = gsh_admit_predict(admission);
+	if (gsh_lane_turn_over(lane))
+		gsh_admit_give_back(lane);
 	if (is_only_due(lane, admission, pass->cost_ns))
 		lane->left_ns -= pass->cost_ns;
 	else

@@ -114,7 +114,7 @@ static inline bool pays(struct gsh_lane *lane, struct gsh_lane_signature *entry,
 	    !change_stream(lane, launch->stream))
 		return false;
 	if (gsh_unlikely(lane->left_ns < cost_ns || lane->until == 0 ||
-			 lane->row != entry->row))
+			 lane->row != entry->row || gsh_lane_turn_over(lane)))
 		return false;
 	lane->left_ns -= cost_ns;
 	lane->batch_ns += cost_ns;

@@ -18,7 +18,7 @@
 /* No thread has this number. */
 #define TAKEN_APART UINT32_MAX
 /* How long a table of lanes that was found full is taken to be so. */
-#define FULL_NS UINT64_C(10000000)
+#define FULL_NS UINT64_C(100000000)
 
 static bool thread_is_gone(uint32_t tid)
 {
@@ -76,21 +76,24 @@ static struct gsh_lane *take_free(struct gsh_meter *meter)
 	return NULL;
 }
 
-/* NULL: as many threads as there are lanes have launched and are still there. */
+/*
+ * NULL: as many threads as there are lanes have launched and are still there. To ask after all
+ * of them takes milliseconds, so one thread does, and not often.
+ */
 static struct gsh_lane *take_lane(struct gsh_meter *meter)
 {
-	uint64_t full_ns = gsh_load_relaxed(&meter->full_ns);
+	uint64_t full_ns = gsh_load_relaxed(&meter->full_ns), now_ns = gsh_clock_now_ns();
 	struct gsh_lane *lane;
 
-	/* Asking after all those threads takes longer than many a launch. */
-	if (full_ns && gsh_clock_now_ns() - full_ns < FULL_NS)
+	if (full_ns && (now_ns - full_ns < FULL_NS ||
+			!gsh_cas_acq_rel(&meter->full_ns, &full_ns, now_ns)))
 		return NULL;
 	lane = take_free(meter);
 	if (lane)
 		return lane;
 	gsh_look_for_ended(meter);
 	lane = take_free(meter);
-	gsh_store_relaxed(&meter->full_ns, lane ? 0 : gsh_clock_now_ns());
+	gsh_store_relaxed(&meter->full_ns, lane ? 0 : now_ns);
 	return lane;
 }
 

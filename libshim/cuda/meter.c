@@ -32,7 +32,7 @@ enum { ERRORS_MAX = 8 };
 #define TURN_MIN_NS UINT64_C(250000)
 
 /* Launches of unknown cost in flight beside one more. */
-#define DARING_MAX 7u
+#define DARING_MAX (7 * GSH_METER_SHORT_ONES)
 
 /* First samples of a signature: the others are shown now and then. */
 enum { SHOWN_AT_ONCE = 4 };
@@ -122,12 +122,25 @@ static void add_flight(struct gsh_meter_row *row, int number, uint64_t more_ns)
 	gsh_store_relaxed(&use_of(number)->in_flight_ns, ns);
 }
 
+void gsh_meter_unmark(int number)
+{
+	const struct gsh_ledger *ledger = &gsh_process->tenant.ledger;
+	uint64_t *mark = &gsh_ledger_bucket(ledger, (uint32_t)number)->unknown_passed;
+	uint64_t seen = gsh_load_relaxed(mark);
+
+	/* Release: who finds it gone finds the launch counted. */
+	if (seen && (seen - ledger->slot) % GPUSHIM_SLOTS_MAX == 0)
+		gsh_cas_acq_rel(mark, &seen, 0);
+}
+
 static void enter_flight(struct gsh_meter_row *row, int number,
 			 const struct gsh_bracket *bracket)
 {
 	add_flight(row, number, charged(bracket));
-	if (bracket->unknown)
-		count_unknown(row, number, 1, 0);
+	if (!bracket->unknown)
+		return;
+	count_unknown(row, number, 1, 0);
+	gsh_meter_unmark(number);
 }
 
 /* Proven a little more; or nothing, when a prediction was far too low. */
@@ -373,7 +386,8 @@ static bool was_held_up(int row, const struct gsh_bracket *bracket, uint64_t now
 		&gsh_process->tenant.ledger, (uint32_t)row);
 	uint32_t now = (uint32_t)(now_ns >> 20);
 
-	return now - gsh_load_relaxed(&bucket->released) <=
+	/* Not in the same millisecond: that was itself let through. */
+	return now - gsh_load_relaxed(&bucket->released) <
 	       now - (uint32_t)(bracket->launched_ns >> 20);
 }
 
@@ -463,19 +477,22 @@ static bool will_never_complete(const struct gsh_meter_context *context,
 
 /* ---- collecting ---- */
 
-/* Nor are those unknown that stand behind it. */
+/* Each for itself: those behind it may be as long, and are not to be many. */
 static void know_as_long(struct gsh_meter *meter, struct gsh_stream *stream,
 			 uint64_t now_ns)
 {
 	int number = meter->contexts[stream->context].row;
 	uint16_t at = stream->first;
 
-	if (now_ns < meter->brackets[at].launched_ns + LONG_NS)
-		return;
 	for (; at != GSH_METER_NONE; at = meter->brackets[at].next) {
-		if (meter->brackets[at].unknown)
+		struct gsh_bracket *bracket = &meter->brackets[at];
+
+		/* Those behind it are younger. */
+		if (now_ns < bracket->launched_ns + LONG_NS)
+			return;
+		if (bracket->unknown)
 			count_unknown(&meter->rows[number], number, 0, 1);
-		meter->brackets[at].unknown = false;
+		bracket->unknown = false;
 	}
 }
 

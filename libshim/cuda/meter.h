@@ -52,6 +52,9 @@ enum {
 #define GSH_METER_WINDOW_MIN_NS UINT64_C(1000000)
 #define GSH_METER_WINDOW_MAX_NS UINT64_C(16000000)
 
+/* Launches of unknown cost that turned out short for each more that may be in flight at once. */
+#define GSH_METER_SHORT_ONES 8u
+
 /* Thousandths of a time, without overflow. */
 static inline uint64_t gsh_scaled(uint64_t ns, uint32_t permille)
 {
@@ -136,6 +139,10 @@ struct gsh_lane {
 	uint32_t row;
 	uint64_t stream_handle; /* 0: look again */
 	struct gsh_stream *stream;
+	/* Whose turn it was when left_ns was drawn: that it changes ends the fast path. NULL:
+	 * nothing was drawn yet. */
+	const uint32_t *turn_word;
+	uint32_t turn_seen;
 	struct {
 		uint64_t handle;
 		struct gsh_stream *stream;
@@ -152,15 +159,23 @@ struct gsh_lane {
 	uint32_t tid;	  /* atomic; 0: free */
 	uint32_t random;
 	uint16_t index;
-	bool paid;	   /* left_ns was taken from the bucket */
+	bool paid; /* left_ns was taken from the bucket */
 	uint64_t shown[3]; /* classes as last added to the ledger, by who publishes */
 	struct gsh_lane_signature signatures[GSH_LANE_CACHE];
 };
 
+/* Whose turn it is has changed since the lane drew its credit. */
+static inline bool gsh_lane_turn_over(const struct gsh_lane *lane)
+{
+	return lane->turn_word && gsh_load_relaxed(lane->turn_word) != lane->turn_seen;
+}
+
 /* What a process has used of a device, kept beside its row in the ledger. */
 struct gsh_meter_row {
-	uint64_t in_flight_ns; /* atomic; under the lock */
-	uint64_t window_ns;    /* atomic; how much of it may be: see hold.c */
+	uint64_t in_flight_ns;	 /* atomic; under the lock */
+	uint64_t window_ns;	 /* atomic; how much of it may be: see hold.c */
+	uint64_t turn_window_ns; /* atomic; the same during a turn; 0: it is none */
+	uint32_t turn; /* atomic; enum gpushim_turn_state, as last seen at the gate */
 	uint64_t gpu_ns, samples, lost, completions;
 	uint64_t waited_ns, delayed, released; /* atomic */
 	uint32_t waiters;		       /* atomic */
@@ -169,11 +184,13 @@ struct gsh_meter_row {
 	uint32_t blind_passes; /* atomic; how many of those: see sample.c */
 	uint32_t crowd_passes; /* atomic; since something last completed: see hold.c */
 	uint32_t unknown;      /* brackets of unknown cost in flight */
-	/* Atomic; how many of the tenant's may be when one more is launched: see hold.c. */
+	/* Atomic; short ones of late: that many in GSH_METER_SHORT_ONES of the tenant's may be when
+	 * one more is launched. See hold.c. */
 	uint32_t daring;
-	uint64_t classes[3];   /* launches, by enum gpushim_cost_class */
+	uint64_t classes[3]; /* launches, by enum gpushim_cost_class */
 	bool used;
-	bool rung; /* credit has come back that siblings may wait for */
+	bool idle_rung; /* the agent was told that nothing is in flight; watch.c's */
+	bool rung;	/* credit has come back that siblings may wait for */
 };
 
 enum {
@@ -240,6 +257,12 @@ void gsh_meter_forget_context(struct gsh_meter *meter, uint32_t number);
 bool gsh_meter_take_events(struct gsh_meter_context *context, CUevent *begin,
 			   CUevent *end);
 void gsh_meter_give_event(struct gsh_meter_context *context, CUevent event);
+
+/*
+ * A launch of unknown cost that was let through at a device (row) can be seen in flight now, or
+ * will never be: the next may follow. See passes_first() in hold.c. Any thread.
+ */
+void gsh_meter_unmark(int number);
 
 /* Takes the launched bracket over: it will be settled when it has completed. */
 void gsh_meter_launched(struct gsh_meter *meter, uint16_t number);

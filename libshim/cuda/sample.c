@@ -13,6 +13,7 @@
 #include "cuda/watch.h"
 #include "policy/bucket.h"
 #include "policy/progress.h"
+#include "policy/wall.h"
 
 /* Between two looks at a stream that is waited for, at first. */
 #define LOOK_NS UINT64_C(12500)
@@ -199,6 +200,8 @@ void gsh_admit_wait(const struct gsh_pass *pass)
 	int saved = errno;
 	CUresult res;
 
+	/* It is waited for, and no bracket will show it. */
+	gsh_meter_unmark((int)pass->row);
 	if (relaxed)
 		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
 	do {
@@ -215,6 +218,9 @@ void gsh_admit_wait(const struct gsh_pass *pass)
 	if (relaxed)
 		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
 	gsh_tenant_time(tenant, (int)pass->row, &time);
+	/* Of the time for which several wait each pays what was not paid for. */
+	took_ns = gsh_wall_cover(gsh_ledger_wall(&tenant->ledger, pass->row), began_ns,
+				 began_ns + took_ns);
 	gsh_bucket_settle(bucket, &time.terms,
 			  (int64_t)pass->charged_ns - (int64_t)took_ns);
 	gsh_bucket_used(bucket, gsh_clock_now_ns(), took_ns);
@@ -241,6 +247,8 @@ void gsh_admit_launched(struct gsh_pass *pass, int res)
 			gsh_meter_name(bracket->signature);
 		gsh_meter_launched(meter, (uint16_t)pass->bracket);
 	} else {
+		if (bracket->unknown && context_of_bracket(meter, bracket))
+			gsh_meter_unmark(meter->contexts[bracket->context].row);
 		undo_bracket(meter, (uint16_t)pass->bracket);
 	}
 	gsh_unlock(&meter->lock);

@@ -12,7 +12,6 @@
 #include "cuda/hold.h"
 #include "cuda/process.h"
 #include "cuda/sample.h"
-#include "cuda/watch.h"
 #include "policy/bucket.h"
 
 static void count(struct gsh_meter *meter, const struct gsh_pass *pass, uint64_t more)
@@ -46,7 +45,6 @@ int gsh_admit_unlisted(const struct gsh_launch *launch,
 		if (gsh_load_relaxed(&meter->attention) < GSH_ATTENTION_CAPTURE ||
 		    !gsh_look_captures(launch->stream))
 			gsh_sample_go_blind(launch, admission, pass, pass->charged_ns);
-		gsh_watch_wake(meter);
 	}
 	errno = saved;
 	return res;

@@ -20,9 +20,11 @@
 #include "base/elf.h"
 #include "cuda/admit.h"
 #include "cuda/process.h"
+#include "ledger/turn.h"
 
-/* Between two looks at events in flight. */
+/* Between two looks at events in flight; and where others wait for what is in flight. */
 #define TICK_NS 8000000L
+#define TURN_TICK_NS 1000000L
 /* Looks without anything new, until it sleeps. */
 enum { QUIET_TICKS = 8 };
 /* Ticks between two writings of the table of costs. */
@@ -46,11 +48,37 @@ static uint64_t launches(const struct gsh_meter *meter)
 	return sum;
 }
 
-static void rest(void)
+static void rest(bool turns)
 {
-	struct timespec tick = { .tv_nsec = TICK_NS };
+	struct timespec tick = { .tv_nsec = turns ? TURN_TICK_NS : TICK_NS };
 
 	syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &tick, NULL);
+}
+
+/*
+ * Where an agent hands out turns it hears when nothing is in flight any more: during one's turn it
+ * may give that to another, after it another's can begin. Returns whether turns are handed out.
+ */
+static bool tell_agent(struct gsh_meter *meter)
+{
+	bool turns = false, ring = false;
+
+	gsh_lock(&meter->lock);
+	for (uint32_t i = 0; i < GPUSHIM_DEVICES_MAX; i++) {
+		struct gsh_meter_row *row = &meter->rows[i];
+		uint32_t turn = gsh_load_relaxed(&row->turn);
+		bool idle = !gsh_load_relaxed(&row->in_flight_ns);
+
+		if (turn != GPUSHIM_TURN_WAIT && turn != GPUSHIM_TURN_MINE)
+			continue;
+		turns = true;
+		ring |= idle && !row->idle_rung;
+		row->idle_rung = idle;
+	}
+	gsh_unlock(&meter->lock);
+	if (ring)
+		gsh_turn_ring(&gsh_process->tenant);
+	return turns;
 }
 
 /*
@@ -74,6 +102,7 @@ static void *watch(void *argument)
 	struct gsh_meter *meter = argument;
 	uint64_t seen = 0, now;
 	unsigned quiet = 0, ticks = 0;
+	bool turns;
 
 	syscall(SYS_prctl, PR_SET_NAME, "gpushim", 0, 0, 0);
 	for (;;) {
@@ -82,6 +111,7 @@ static void *watch(void *argument)
 		now = launches(meter);
 		quiet = left || now != seen ? 0 : quiet + 1;
 		seen = now;
+		turns = tell_agent(meter);
 		if (++ticks % ENDED_TICKS == 0)
 			gsh_look_for_ended(meter);
 		gsh_meter_publish(meter,
@@ -91,7 +121,7 @@ static void *watch(void *argument)
 			/* Whoever woke it may not have launched yet. */
 			quiet = 0;
 		} else {
-			rest();
+			rest(turns);
 		}
 	}
 	return NULL;

@@ -77,6 +77,8 @@ struct gsh_tenant {
 	uint64_t
 		ignored; /* variables above the policy, as counted: struct gsh_in_force */
 	uint64_t heartbeat; /* atomic; the agent's, when overhead was last read */
+	uint64_t turn_beat,
+		turn_beat_ns; /* atomic; the last heartbeat, and since when: turn.c */
 	struct gsh_tenant_config config;
 	struct gsh_tenant_device devices[GPUSHIM_DEVICES_MAX]; /* by row of the ledger */
 };

@@ -66,6 +66,8 @@ static void decay(struct gsh_account *account, uint64_t now_ns)
 		/* Outliers are rare: about 1.6 s. */
 		account->seen_ns -= account->seen_ns / 64;
 		account->low_ns -= account->low_ns / 64;
+		account->long_seen_ns -= account->long_seen_ns / 256;
+		account->long_low_ns -= account->long_low_ns / 256;
 	}
 	account->decayed_ns = now_ns;
 }
@@ -82,11 +84,15 @@ uint32_t gsh_account_overlap_permille(const struct gsh_account *account)
 
 uint32_t gsh_account_inflation_permille(const struct gsh_account *account)
 {
-	double permille;
+	double permille, long_permille;
 
 	if (account->low_ns < EVIDENCE_NS)
 		return 1000;
 	permille = (double)account->seen_ns * 1000 / (double)account->low_ns;
+	long_permille =
+		(double)account->long_seen_ns * 1000 / (double)account->long_low_ns;
+	if (permille > long_permille)
+		permille = long_permille;
 	return permille < 1100 ? 1000 : permille < 1e6 ? (uint32_t)permille : 1000000;
 }
 
@@ -135,6 +141,8 @@ static void note_inflation(struct gsh_account *account, uint64_t own_ns,
 {
 	add(&account->low_ns, scaled(own_ns, weight));
 	add(&account->seen_ns, scaled(own_ns + excess_ns, weight));
+	add(&account->long_low_ns, scaled(own_ns, weight));
+	add(&account->long_seen_ns, scaled(own_ns + excess_ns, weight));
 }
 
 static struct verdict judge(struct gsh_account *account,

@@ -41,8 +41,8 @@ struct gsh_account {
 	uint64_t excusable_ns; /* in brackets: of what was charged, not yet used up */
 	uint64_t hidden_ns;    /* the same in what brackets stand for */
 	uint64_t carried_ns;   /* of unmeasured launches, to be charged to later gaps */
-	uint64_t seen_ns,
-		low_ns; /* by steady signatures of late, decaying: the inflation */
+	/* By steady signatures, decaying: the inflation, of late and over some seconds. */
+	uint64_t seen_ns, low_ns, long_seen_ns, long_low_ns;
 	uint64_t charged_ns, predicted_ns; /* of late, decaying: the overlap */
 	uint64_t decayed_ns;		   /* device time of the last decay */
 	uint64_t bracket_ns; /* of what was charged last, the bracket's own part */
@@ -69,7 +69,11 @@ uint64_t gsh_account_charge(struct gsh_account *account,
  */
 uint32_t gsh_account_overlap_permille(const struct gsh_account *account);
 
-/* Seen per learned time of steady signatures of late, in thousandths; 1000 below 1100. */
+/*
+ * Seen per learned time of steady signatures, in thousandths; 1000 below 1100. Of late (1.6 s) or
+ * over some seconds, whichever is less: outliers are rare, and what a few of them say
+ * too much would be given away to all that is not steady.
+ */
 uint32_t gsh_account_inflation_permille(const struct gsh_account *account);
 
 #endif

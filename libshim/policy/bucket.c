@@ -140,10 +140,10 @@ static bool is_worth_refilling(const struct terms *terms, int64_t level_ns, uint
 {
 	if (us >= REFILL_US)
 		return true;
-	/* Without credit: if it ends the wait. With it: if it leaves no room to take. */
-	if (level_ns <= 0)
-		return level_ns + earned_ns(terms, us) > 0;
-	return earned_ns(terms, us) >= terms->burst_ns;
+	/* Without what is needed: if it ends the wait. With it: if it leaves no room to take. */
+	if (level_ns <= terms->need_ns)
+		return level_ns + earned_ns(terms, us) > terms->need_ns;
+	return earned_ns(terms, us) >= terms->burst_ns - terms->need_ns;
 }
 
 /*

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,48 @@ static void events_that_cannot_be_made_lift_no_limit(void)
 static void events_that_tell_no_time_lift_no_limit(void)
 {
 	short_and_long("SIMGPU_FAULTS=cuEventElapsedTime@*=999");
+}
+
+static void *loads_in_a_thread(void *argument)
+{
+	CUstream stream;
+
+	(void)argument;
+	check_result(cuCtxSetCurrent(gate.context), CUDA_SUCCESS);
+	stream = gate_new_stream();
+	while (check_result(gate_work(10 * GATE_MS, stream), CUDA_SUCCESS))
+		;
+	return NULL;
+}
+
+TENANT_BODY(loads_in_four_threads)
+{
+	pthread_t other;
+
+	gate_open();
+	for (int i = 0; i < 3; i++)
+		check(pthread_create(&other, NULL, loads_in_a_thread, NULL) == 0);
+	loads_in_a_thread(NULL);
+}
+
+/* Four of them are waited for at the same time, and that time is charged once. */
+static void threads_without_events_share_a_half(void)
+{
+	struct gate_use use;
+	bool enough = false;
+	pid_t pid;
+
+	tenant_dir();
+	pid = tenant_start("loads_in_four_threads", "GPUSHIM_COMPUTE=50",
+			   "SIMGPU_FAULTS=cuEventRecord@*=999", NULL);
+	CU_ASSERT(gate_was_busy(100 * GATE_MS));
+	CU_ASSERT(gate_stays_below(500, 4 * 10 * GATE_MS, 400));
+	for (int i = 0; i < 5 && !enough; i++) {
+		use = gate_watch(400);
+		enough = use.busy_ns >= use.wall_ns / 4;
+	}
+	CU_ASSERT(enough);
+	tenant_discard(pid);
 }
 
 static void some_events_that_fail_lift_no_limit(void)
@@ -377,6 +420,7 @@ const struct unit_suite unit_suite = {
 	.tests = { UNIT_TEST(events_that_cannot_be_recorded_lift_no_limit),
 		   UNIT_TEST(events_that_cannot_be_made_lift_no_limit),
 		   UNIT_TEST(events_that_tell_no_time_lift_no_limit),
+		   UNIT_TEST(threads_without_events_share_a_half),
 		   UNIT_TEST(some_events_that_fail_lift_no_limit),
 		   UNIT_TEST(events_that_never_complete_stop_nobody),
 		   UNIT_TEST(who_dies_of_an_illegal_address_disturbs_nobody),

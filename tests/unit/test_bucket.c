@@ -250,6 +250,7 @@ static bool schedule_keeps_within_the_rate(unsigned steps)
 		uint64_t cost_ns = random_below(costs[random_below(4)]), wait_ns;
 
 		gauge_passes(&gauge, terms.rate_permille);
+		terms.need_ns = random_below(2) ? random_magnitude(terms.burst_ns) : 0;
 		if (take(cost_ns, &wait_ns)) {
 			if (!gauge_takes(&gauge, terms.rate_permille, terms.burst_ns,
 					 cost_ns))
@@ -432,6 +433,166 @@ static void none_of_many_waiters_starves(void)
 	CU_ASSERT(longest_ns > 0);
 }
 
+/* ---- turns ------------------------------------------------------------------------------ */
+
+static uint64_t need_after(uint64_t waited_ns)
+{
+	return gsh_bucket_need_ns(&terms, waited_ns, true);
+}
+
+static void what_is_needed_is_part_of_a_burst_and_falls_until_a_second_has_passed(void)
+{
+	static const uint64_t bursts_ns[] = { 0,       1,      3,	   MS,
+					      20 * MS, SECOND, 3 * SECOND, UINT64_MAX };
+
+	for (unsigned i = 0; i < sizeof(bursts_ns) / sizeof(bursts_ns[0]); i++) {
+		uint64_t before_ns;
+
+		terms.burst_ns = bursts_ns[i];
+		before_ns = need_after(0);
+		CU_ASSERT(before_ns <= terms.burst_ns / 2);
+		CU_ASSERT(before_ns <= 5 * MS);
+		CU_ASSERT(before_ns > 0 || terms.burst_ns < MS);
+		for (uint64_t waited_ns = 0; waited_ns < 2 * SECOND;
+		     waited_ns += MS / 2) {
+			uint64_t need_ns = need_after(waited_ns);
+
+			CU_ASSERT_FATAL(need_ns <= before_ns);
+			CU_ASSERT_FATAL(waited_ns < SECOND || need_ns == 0);
+			before_ns = need_ns;
+		}
+		CU_ASSERT_EQUAL(need_after(UINT64_MAX), 0);
+	}
+	terms.burst_ns = 20 * MS;
+	CU_ASSERT_EQUAL(need_after(0), 5 * MS);
+	CU_ASSERT_EQUAL(need_after(SECOND / 2), 5 * MS / 2);
+	CU_ASSERT(need_after(SECOND - 2 * MS) > 0);
+}
+
+static void who_has_no_siblings_needs_nothing(void)
+{
+	for (uint64_t waited_ns = 0; waited_ns < 2 * SECOND; waited_ns += 10 * MS)
+		CU_ASSERT_EQUAL_FATAL(gsh_bucket_need_ns(&terms, waited_ns, false), 0);
+}
+
+static void nobody_needs_more_than_half_of_a_burst(void)
+{
+	takes(10 * MS);
+	terms.need_ns = UINT64_MAX;
+	CU_ASSERT_FALSE(takes(1));
+	gsh_bucket_settle(&bucket, &terms, 1);
+	CU_ASSERT_TRUE(takes(1));
+	CU_ASSERT_FALSE(takes(1));
+	terms.need_ns = 0;
+	CU_ASSERT_TRUE(takes(1));
+}
+
+static void who_needs_credit_waits_until_there_is_more_than_that(void)
+{
+	terms.need_ns = 5 * MS;
+	takes(15 * MS);
+	CU_ASSERT_EQUAL(level(), 5 * MS);
+	CU_ASSERT_FALSE(takes(MS));
+	CU_ASSERT_EQUAL(level(), 5 * MS);
+	gsh_bucket_settle(&bucket, &terms, 1);
+	CU_ASSERT_TRUE(takes(100 * MS));
+	CU_ASSERT_EQUAL(level(), 1 - 95 * (int64_t)MS);
+}
+
+static void the_wait_for_what_is_needed_ends_to_the_nanosecond(void)
+{
+	for (int i = 0; i < 200000; i++) {
+		uint64_t wait_ns = 0;
+
+		terms.rate_permille = 1 + (uint32_t)random_below(1000);
+		terms.burst_ns = 1 + random_magnitude(SECOND);
+		terms.need_ns = random_magnitude(terms.burst_ns);
+		bucket.burst_ns = terms.burst_ns;
+		/* From little credit, not all of it landed, as well as from debt. */
+		bucket.level = random_magnitude(terms.burst_ns);
+		bucket.refilled_ns = now_ns;
+		now_ns += random_below(50 * US);
+		if (take(random_magnitude(10 * SECOND), &wait_ns))
+			continue;
+		CU_ASSERT_FATAL(wait_ns >= 1);
+		now_ns += wait_ns - 1;
+		CU_ASSERT_FALSE_FATAL(wait_ns > 1 && takes(1));
+		now_ns++;
+		CU_ASSERT_TRUE_FATAL(takes(random_magnitude(SECOND)));
+	}
+	CU_ASSERT_EQUAL(bucket.repairs, 0);
+}
+
+/* One of the processes of a tenant, which never have enough. */
+struct sibling {
+	uint64_t wake_ns, began_ns, taken_ns, longest_ns;
+};
+
+static void sibling_tries(struct sibling *sibling, uint64_t cost_ns)
+{
+	uint64_t waited_ns, wait_ns = 0;
+
+	now_ns = sibling->wake_ns;
+	waited_ns = sibling->began_ns ? now_ns - sibling->began_ns : 0;
+	/* As in hold.c: the first try is without a need, and nobody sleeps for long. */
+	terms.need_ns = sibling->began_ns ? need_after(waited_ns) : 0;
+	if (take(cost_ns, &wait_ns)) {
+		sibling->taken_ns += cost_ns;
+		if (waited_ns > sibling->longest_ns)
+			sibling->longest_ns = waited_ns;
+		sibling->began_ns = 0;
+		sibling->wake_ns = now_ns + 10 * US;
+		return;
+	}
+	if (!sibling->began_ns)
+		sibling->began_ns = now_ns;
+	wait_ns = wait_ns < 5 * MS ? wait_ns : 5 * MS;
+	sibling->wake_ns = now_ns + wait_ns + random_below(100 * US);
+}
+
+/* For a minute, in which each could have a hundred turns. */
+static bool siblings_get_their_part(unsigned count)
+{
+	struct sibling siblings[8];
+	uint64_t begin_ns = now_ns, cost_ns, due_ns, sum_ns = 0;
+	bool fine = true;
+
+	cost_ns = 60 * SECOND / 1000 * terms.rate_permille / (count * 100);
+	due_ns = 60 * SECOND / 1000 * terms.rate_permille / count;
+	memset(&bucket, 0, sizeof(bucket));
+	for (unsigned i = 0; i < count; i++)
+		siblings[i] = (struct sibling){ .wake_ns = now_ns };
+	while (now_ns < begin_ns + 60 * SECOND) {
+		unsigned who = 0;
+
+		for (unsigned i = 1; i < count; i++)
+			who = siblings[i].wake_ns < siblings[who].wake_ns ? i : who;
+		sibling_tries(&siblings[who], cost_ns);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		sum_ns += siblings[i].taken_ns;
+		/* A turn is a tenth of a minute's for each of ten; beside it a second. */
+		fine &= siblings[i].taken_ns > due_ns / 2 &&
+			siblings[i].longest_ns < 15 * SECOND;
+	}
+	/* Nothing is lost to turns, and nothing gained. */
+	fine &= sum_ns > count * due_ns / 100 * 95;
+	return fine && sum_ns <= count * due_ns + terms.burst_ns + cost_ns;
+}
+
+static void of_siblings_that_take_turns_none_starves(void)
+{
+	static const uint32_t rates[] = { 1, 5, 50, 400, 1000 };
+	static const uint64_t bursts_ns[] = { MS, 20 * MS, SECOND };
+
+	for (unsigned i = 0; i < 15; i++)
+		for (unsigned count = 1; count <= 8; count *= 2) {
+			terms.rate_permille = rates[i / 3];
+			terms.burst_ns = bursts_ns[i % 3];
+			CU_ASSERT(siblings_get_their_part(count));
+		}
+}
+
 static void time_may_run_to_its_end(void)
 {
 	for (uint32_t rate = 1; rate <= 1000; rate += 9) {
@@ -502,6 +663,22 @@ static void the_bell_rings_when_a_debt_turns_into_credit_and_only_then(void)
 	now_ns += SECOND;
 	takes(1);
 	CU_ASSERT_EQUAL(bucket.bell, 1);
+}
+
+static void settling_says_whether_the_bell_has_changed(void)
+{
+	unsigned rung = 0;
+
+	for (int i = 0; i < 100000; i++) {
+		uint32_t before = bucket.bell;
+		int64_t next_ns = (int64_t)random_magnitude(40 * MS) - 20 * (int64_t)MS;
+
+		rung += gsh_bucket_settle(&bucket, &terms,
+					  next_ns - (int64_t)bucket.level);
+		CU_ASSERT_EQUAL_FATAL(bucket.bell - before, bucket.bell != before);
+		CU_ASSERT_EQUAL_FATAL(bucket.bell, rung);
+	}
+	CU_ASSERT(rung > 1000);
 }
 
 /* ---- words that somebody scribbled on --------------------------------------------------- */
@@ -680,11 +857,18 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(refills_at_the_lowest_rate_lose_nothing_to_rounding),
 		UNIT_TEST(takings_every_few_nanoseconds_lose_nothing_to_rounding),
 		UNIT_TEST(none_of_many_waiters_starves),
+		UNIT_TEST(what_is_needed_is_part_of_a_burst_and_falls_until_a_second_has_passed),
+		UNIT_TEST(who_has_no_siblings_needs_nothing),
+		UNIT_TEST(nobody_needs_more_than_half_of_a_burst),
+		UNIT_TEST(who_needs_credit_waits_until_there_is_more_than_that),
+		UNIT_TEST(the_wait_for_what_is_needed_ends_to_the_nanosecond),
+		UNIT_TEST(of_siblings_that_take_turns_none_starves),
 		UNIT_TEST(time_may_run_to_its_end),
 		UNIT_TEST(bursts_beyond_all_time_do_no_harm),
 		UNIT_TEST(what_was_not_used_is_given_back),
 		UNIT_TEST(settling_never_passes_the_burst_nor_the_greatest_debt),
 		UNIT_TEST(the_bell_rings_when_a_debt_turns_into_credit_and_only_then),
+		UNIT_TEST(settling_says_whether_the_bell_has_changed),
 		UNIT_TEST(a_scribbled_level_never_stops_a_tenant_for_good_nor_frees_it),
 		UNIT_TEST(impossible_levels_are_put_right_and_counted),
 		UNIT_TEST(a_scribbled_clock_never_stops_a_tenant_for_good_nor_frees_it),

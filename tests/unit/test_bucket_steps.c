@@ -278,6 +278,8 @@ static void set_up_schedule(bool kills, bool settles)
 	world.now_ns = 1 + random_below(MS_NS);
 	world.terms.rate_permille = 1 + (uint32_t)random_below(1000);
 	world.terms.burst_ns = 1 + random_magnitude(MS_NS);
+	if (random_below(2))
+		world.terms.need_ns = random_magnitude(world.terms.burst_ns);
 	world.cost_max_ns = 1 + random_magnitude(MS_NS);
 }
 

@@ -22,7 +22,10 @@ static void the_policy_page_is_laid_out_as_version_1(void)
 	AT(gpushim_policy_page, heartbeat_ms, 72);
 	AT(gpushim_policy_page, measured, 128);
 	AT(gpushim_policy_page, limits, 1024);
-	AT(gpushim_policy_page, grants, 4144);
+	AT(gpushim_policy_page, turns, 4160);
+	CU_ASSERT_EQUAL(sizeof(struct gpushim_policy_turn), 64);
+	AT(gpushim_policy_turn, word, 16);
+	AT(gpushim_policy_turn, window_us, 20);
 	CU_ASSERT_EQUAL(sizeof(struct gpushim_policy_measured), 32);
 	AT(gpushim_policy_measured, uuid, 0);
 	AT(gpushim_policy_measured, overhead_bytes, 16);

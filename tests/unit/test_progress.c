@@ -28,7 +28,8 @@ static void setup(void)
 
 static bool passes(void)
 {
-	return gsh_progress_passes(&bucket.stalled, now_ns, true, completions, predicted_ns);
+	return gsh_progress_passes(&bucket.stalled, now_ns, true, completions,
+				   predicted_ns);
 }
 
 /* Asks every millisecond; how long until one passes; 0: none did before until_ns. */
@@ -126,8 +127,8 @@ static void nobody_passes_without_unfinished_work(void)
 {
 	for (int i = 0; i < 10000; i++) {
 		now_ns += 10 * MS;
-		CU_ASSERT_FALSE(gsh_progress_passes(&bucket.stalled, now_ns, false, completions,
-						    predicted_ns));
+		CU_ASSERT_FALSE(gsh_progress_passes(&bucket.stalled, now_ns, false,
+						    completions, predicted_ns));
 	}
 	/* And time without it does not count once there is some. */
 	CU_ASSERT_FALSE(passes());
@@ -162,6 +163,29 @@ static void no_prediction_is_so_long_that_nobody_ever_passes(void)
 	}
 	now_ns += SECOND;
 	CU_ASSERT_TRUE(passes());
+}
+
+/* One counts what completes, the other what of unknown cost does. */
+static void two_stalls_of_a_bucket_do_not_know_of_each_other(void)
+{
+	unsigned passed[2] = { 0, 0 };
+
+	for (int i = 0; i < 1500; i++) {
+		now_ns += MS;
+		/* Something completes all the time, but nothing that was unknown. */
+		passed[0] += gsh_progress_passes(&bucket.stalled, now_ns, true,
+						 (uint64_t)i, MS);
+		passed[1] += gsh_progress_passes(&bucket.unknown_stalled, now_ns, true, 7,
+						 GSH_PROGRESS_NS);
+	}
+	CU_ASSERT_EQUAL(passed[0], 0);
+	/* After 400 ms, and 800 more. */
+	CU_ASSERT_EQUAL(passed[1], 2);
+	CU_ASSERT_EQUAL(bucket.stalled.times, 0);
+	CU_ASSERT_EQUAL(bucket.unknown_stalled.times, 2);
+	gsh_progress_passes(&bucket.unknown_stalled, now_ns, false, 7, MS);
+	CU_ASSERT_EQUAL(bucket.unknown_stalled.since_ns, 0);
+	CU_ASSERT(bucket.stalled.since_ns > 0);
 }
 
 static void a_stall_that_nobody_watched_is_no_stall(void)
@@ -322,6 +346,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(nobody_passes_without_unfinished_work),
 		UNIT_TEST(long_kernels_have_four_times_their_time),
 		UNIT_TEST(no_prediction_is_so_long_that_nobody_ever_passes),
+		UNIT_TEST(two_stalls_of_a_bucket_do_not_know_of_each_other),
 		UNIT_TEST(a_stall_that_nobody_watched_is_no_stall),
 		UNIT_TEST(who_read_the_clock_before_others_does_not_pass),
 		UNIT_TEST(scribbled_words_hold_nobody_for_good_and_free_one_at_most),
