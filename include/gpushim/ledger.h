@@ -182,10 +182,10 @@ struct gpushim_ledger_bucket {
 	uint64_t level;	      /* two's complement: credit, or debt below zero */
 	uint64_t refilled_ns; /* CLOCK_MONOTONIC up to which credit was given; 0: never */
 	uint64_t earned_ns;   /* credit given in all */
-	uint64_t repairs; /* impossible values of `level` or `refilled_ns` put right */
-	uint32_t bell;	  /* futex: changes when waiting may be over */
+	uint64_t repairs;  /* impossible values of `level` or `refilled_ns` put right */
+	uint32_t bell;	   /* futex: changes when waiting may be over */
 	uint32_t released; /* CLOCK_MONOTONIC >> 20 when the progress rule last applied */
-	struct gpushim_ledger_stall stalled; /* the progress rule, of completions */
+	struct gpushim_ledger_stall stalled; /* the progress rule, by oldest_ns */
 	/* Of another cache line: who settles, not who launches. */
 	uint64_t used_ns; /* GPU time, as measured; all processes, those gone too */
 	uint64_t limit_permille; /* the rate in force, as last used; 1000: no cap */
@@ -197,7 +197,8 @@ struct gpushim_ledger_bucket {
 	struct gpushim_ledger_look looks[GPUSHIM_LOOKS_MAX];
 };
 
-/* What a process has used of a device's time. Display, but for the three first and two last. */
+/* What a process has used of a device's time. Display, but for the first, the third
+ * and the three last. */
 struct gpushim_ledger_use {
 	uint64_t in_flight_ns; /* predicted, launched and not known to be done */
 	uint64_t completions;  /* counts measured launches that were seen to be done */
@@ -214,9 +215,11 @@ struct gpushim_ledger_use {
 	uint64_t samples;  /* launches that were measured */
 	uint64_t
 		lost_samples; /* measurements given up: context gone, error, never done */
-	uint64_t
+	uint32_t
 		overlap_permille; /* GPU time per predicted time, of late; 0: not known */
-	uint64_t inflation_permille; /* seen time per learned time of steady kernels; 0 */
+	uint32_t inflation_permille; /* seen time per learned time of steady kernels; 0 */
+	/* CLOCK_MONOTONIC when the longest in flight was launched; 0: none is. */
+	uint64_t oldest_ns;
 	uint32_t unknown_in_flight; /* launches whose cost was not known, */
 	uint32_t unknown_done;	    /* and those of them that are done with; wraps */
 };

@@ -85,16 +85,9 @@ static uint64_t extra_of(const struct gsh_admission *admission, uint64_t cost_ns
 
 void gsh_admit_refund(const struct gsh_lane *lane, uint64_t cost_ns)
 {
-	struct gsh_tenant *tenant = &gsh_process->tenant;
-	struct gsh_tenant_time time;
-
-	if (!lane->paid)
-		return;
-	gsh_tenant_time(tenant, (int)lane->row, &time);
-	if (time.capped)
-		gsh_bucket_settle(gsh_ledger_bucket(&tenant->ledger, lane->row),
-				  &time.terms,
-				  (int64_t)gsh_scaled(cost_ns, lane->scale_permille));
+	if (lane->paid)
+		gsh_hold_settle(lane->row,
+				(int64_t)gsh_scaled(cost_ns, lane->scale_permille));
 }
 
 void gsh_admit_give_back(struct gsh_lane *lane)

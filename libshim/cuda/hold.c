@@ -32,15 +32,16 @@ enum { CROWD_DOUBLINGS = 2 };
 /* Who waits for a turn rings again after that. */
 #define ASK_AGAIN_NS UINT64_C(100000000)
 
-/* What all processes of the tenant have in flight, and how much they have completed. */
+/* What all processes of the tenant have in flight, and since when. */
 struct work {
-	uint64_t in_flight_ns, completions;
+	uint64_t in_flight_ns, oldest_ns;
 	uint64_t unknown_in_flight, unknown_done;
 };
 
 static struct work sum_work(const struct gsh_ledger *ledger, uint32_t row)
 {
 	struct work sum = { 0 };
+	uint64_t oldest_ns;
 	uint32_t slots = gsh_load_relaxed(&ledger->header->slots_used);
 
 	for (uint32_t i = 0; i < slots && i < GPUSHIM_SLOTS_MAX; i++) {
@@ -57,7 +58,9 @@ static struct work sum_work(const struct gsh_ledger *ledger, uint32_t row)
 		if (i != ledger->slot && !gsh_ledger_slot_alive(ledger->fd, i))
 			continue;
 		sum.in_flight_ns += ns;
-		sum.completions += gsh_load_relaxed(&use->completions);
+		oldest_ns = gsh_load_relaxed(&use->oldest_ns);
+		if (!sum.oldest_ns || (oldest_ns && oldest_ns < sum.oldest_ns))
+			sum.oldest_ns = oldest_ns;
 		sum.unknown_in_flight += gsh_load_relaxed(&use->unknown_in_flight);
 	}
 	return sum;
@@ -69,7 +72,7 @@ static bool passes_by_progress(uint32_t row, uint64_t now_ns)
 	struct work work = sum_work(ledger, row);
 
 	return gsh_progress_passes(&gsh_ledger_bucket(ledger, row)->stalled, now_ns,
-				   work.in_flight_ns > 0, work.completions,
+				   work.in_flight_ns > 0, work.oldest_ns,
 				   work.in_flight_ns);
 }
 
@@ -391,4 +394,15 @@ CUresult gsh_hold_pay(const struct gsh_admission *admission, uint64_t *cost_ns,
 	if (wait.began_ns)
 		end_waiting(wait.row, wait.use, wait.began_ns);
 	return time.closed ? CUDA_ERROR_NOT_PERMITTED : CUDA_SUCCESS;
+}
+
+void gsh_hold_settle(uint32_t row, int64_t give_ns)
+{
+	struct gsh_tenant *tenant = &gsh_process->tenant;
+	struct gpushim_ledger_bucket *bucket = gsh_ledger_bucket(&tenant->ledger, row);
+	struct gsh_tenant_time time;
+
+	gsh_tenant_time(tenant, (int)row, &time);
+	if (time.capped && gsh_bucket_settle(bucket, &time.terms, give_ns))
+		syscall(SYS_futex, &bucket->bell, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }

@@ -15,6 +15,9 @@
 CUresult gsh_hold_pay(const struct gsh_admission *admission, uint64_t *cost_ns,
 		      uint64_t extra_ns, bool *paid);
 
+/* Gives back (positive) or takes of the bucket of a device, and wakes who waits for it. */
+void gsh_hold_settle(uint32_t row, int64_t give_ns);
+
 /* How much predicted work of this process may be in flight. */
 uint64_t gsh_hold_window_ns(const struct gsh_meter_row *row);
 

@@ -191,6 +191,8 @@ void gsh_meter_launched(struct gsh_meter *meter, uint16_t number)
 	gsh_meter_append(meter, number);
 	meter->rows[row].used = true;
 	enter_flight(&meter->rows[row], row, bracket);
+	if (!gsh_load_relaxed(&use_of(row)->oldest_ns))
+		gsh_store_relaxed(&use_of(row)->oldest_ns, bracket->launched_ns);
 }
 
 /* ---- completed ---- */
@@ -435,7 +437,6 @@ static bool complete(struct gsh_meter *meter, struct gsh_meter_context *context,
 	gsh_store_relaxed(&row->samples, row->samples + 1);
 	gsh_store_relaxed(&row->completions, row->completions + 1);
 	gsh_store_relaxed(&row->crowd_passes, 0);
-	/* Siblings judge by it whether the tenant's work makes progress. */
 	gsh_store_relaxed(&use_of(context->row)->completions, row->completions);
 	release(meter, context, gsh_meter_pop(meter, stream));
 	if (again)
@@ -604,6 +605,25 @@ static void wake(uint32_t rows)
 	}
 }
 
+/* For the progress rule: what has been in flight for longest on each device. */
+static void show_oldest(const struct gsh_meter *meter)
+{
+	uint64_t oldest_ns[GPUSHIM_DEVICES_MAX] = { 0 };
+
+	for (uint16_t at = meter->active; at != GSH_METER_NONE;
+	     at = meter->streams[at].next_active) {
+		const struct gsh_stream *stream = &meter->streams[at];
+		uint64_t ns = meter->brackets[stream->first].launched_ns;
+		uint64_t *row = &oldest_ns[meter->contexts[stream->context].row];
+
+		if (!*row || ns < *row)
+			*row = ns;
+	}
+	for (int i = 0; i < (int)GPUSHIM_DEVICES_MAX; i++)
+		if (meter->rows[i].used)
+			gsh_store_relaxed(&use_of(i)->oldest_ns, oldest_ns[i]);
+}
+
 /* Under the lock, which it gives up. */
 static bool collect(struct gsh_meter *meter, uint32_t context)
 {
@@ -624,6 +644,8 @@ static bool collect(struct gsh_meter *meter, uint32_t context)
 	left = meter->in_flight > 0;
 	if (meter->in_flight != before)
 		rows = whom_to_wake(meter);
+	if (meter->in_flight != before || context == GSH_METER_NONE)
+		show_oldest(meter);
 	gsh_unlock(&meter->lock);
 	if (relaxed)
 		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);

@@ -159,7 +159,7 @@ struct gsh_lane {
 	uint32_t tid;	  /* atomic; 0: free */
 	uint32_t random;
 	uint16_t index;
-	bool paid; /* left_ns was taken from the bucket */
+	bool paid;	   /* left_ns was taken from the bucket */
 	uint64_t shown[3]; /* classes as last added to the ledger, by who publishes */
 	struct gsh_lane_signature signatures[GSH_LANE_CACHE];
 };

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "cuda/hold.h"
 #include "cuda/process.h"
 #include "cuda/watch.h"
 #include "policy/bucket.h"
@@ -196,7 +197,6 @@ void gsh_admit_wait(const struct gsh_pass *pass)
 	struct gsh_meter_row *row = &gsh_process->meter->rows[pass->row];
 	uint64_t patience_ns = GSH_PROGRESS_NS
 			       << lower(gsh_load_relaxed(&row->blind_passes), 6);
-	struct gsh_tenant_time time;
 	int saved = errno;
 	CUresult res;
 
@@ -217,12 +217,10 @@ void gsh_admit_wait(const struct gsh_pass *pass)
 	}
 	if (relaxed)
 		gsh_driver.call_cuThreadExchangeStreamCaptureMode(&mode);
-	gsh_tenant_time(tenant, (int)pass->row, &time);
 	/* Of the time for which several wait each pays what was not paid for. */
 	took_ns = gsh_wall_cover(gsh_ledger_wall(&tenant->ledger, pass->row), began_ns,
 				 began_ns + took_ns);
-	gsh_bucket_settle(bucket, &time.terms,
-			  (int64_t)pass->charged_ns - (int64_t)took_ns);
+	gsh_hold_settle(pass->row, (int64_t)pass->charged_ns - (int64_t)took_ns);
 	gsh_bucket_used(bucket, gsh_clock_now_ns(), took_ns);
 	errno = saved;
 }

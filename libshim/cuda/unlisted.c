@@ -52,11 +52,6 @@ int gsh_admit_unlisted(const struct gsh_launch *launch,
 
 void gsh_admit_take_back(const struct gsh_pass *pass)
 {
-	struct gsh_tenant *tenant = &gsh_process->tenant;
-	struct gsh_tenant_time time;
-
 	count(gsh_process->meter, pass, (uint64_t)-1);
-	gsh_tenant_time(tenant, (int)pass->row, &time);
-	gsh_bucket_settle(gsh_ledger_bucket(&tenant->ledger, pass->row), &time.terms,
-			  (int64_t)pass->charged_ns);
+	gsh_hold_settle(pass->row, (int64_t)pass->charged_ns);
 }

@@ -2,11 +2,11 @@
  * progress.h - when a launch goes through although the tenant must wait.
  *
  * A launch that is held may be what a running kernel, a wait in a stream or a host
- * function waits for: then nothing would ever complete. So while the tenant has
- * unfinished work and none of it completes for max(GSH_PROGRESS_NS, 4 * predicted), one
- * waiting launch of the tenant passes. The interval doubles with each, up to
- * GSH_PROGRESS_MAX_NS, until something completes. What passes is charged like any other
- * launch.
+ * function waits for: then that would never complete. So while the tenant has
+ * unfinished work and the oldest of it does not complete for max(GSH_PROGRESS_NS,
+ * 4 * predicted), one waiting launch of the tenant passes. The interval doubles with each, up to
+ * GSH_PROGRESS_MAX_NS, until the oldest has completed: a kernel that never ends does not let
+ * others out as often as they complete. What passes is charged like any other launch.
  *
  * The same holds for launches of unknown cost, of which the tenant may have few in flight: with
  * words of their own, and counting only completions of such.
@@ -31,8 +31,8 @@
 
 /*
  * To be asked now and then, every second at least, while a launch waits. unfinished: the
- * tenant has work in flight; completions: the sum over its live processes; predicted_ns:
- * of the longest work in flight. True: this launch passes.
+ * tenant has work in flight; completions: any word that changes when what is waited for
+ * completes, over all live processes; predicted_ns: of the work in flight. True: this launch passes.
  */
 bool gsh_progress_passes(struct gpushim_ledger_stall *stall, uint64_t now_ns,
 			 bool unfinished, uint64_t completions, uint64_t predicted_ns);

@@ -16,6 +16,7 @@
 #include "common_gate.h"
 #include "common_publish.h"
 #include "common_tenant.h"
+#include "simgpu.h"
 
 #define LIMIT "GPUSHIM_COMPUTE=5"
 #define DEBT_NS (600 * GATE_MS)
@@ -377,6 +378,46 @@ static void what_a_killed_process_left_in_flight_releases_nobody(void)
 	CU_ASSERT(tenant_ends(survivor));
 }
 
+static uint64_t used_by_ns(pid_t pid)
+{
+	struct simgpu_monitor *monitor = simgpu_open(NULL, 0, NULL);
+	struct simgpu_truth *truth = monitor ? simgpu_truth(monitor) : NULL;
+	const struct simgpu_client *client = truth ? simgpu_find(truth, pid) : NULL;
+	uint64_t ns = client ? client->gpu_ns[0] : 0;
+
+	simgpu_free(truth);
+	simgpu_close(monitor);
+	return ns;
+}
+
+TENANT_BODY(loads_without_end)
+{
+	gate_load();
+}
+
+/*
+ * While a kernel runs that never ends nothing that others complete begins the rule anew, or it
+ * would let them out ten times a second, whatever they owe: 60 kernels in these 3 s, at 2 %.
+ */
+static void a_kernel_that_never_ends_lifts_no_limit(void)
+{
+	pid_t endless, other;
+	uint64_t before_ns;
+
+	tenant_dir();
+	endless = tenant_start("spins_for_ever", "GPUSHIM_COMPUTE=2", NULL);
+	CU_ASSERT(tenant_met(endless));
+	other = tenant_start("loads_without_end", "GPUSHIM_COMPUTE=2", "LOAD=20000",
+			     NULL);
+	/* It owes by now. */
+	CU_ASSERT(GATE_COUNTS(released, 2));
+	before_ns = used_by_ns(other);
+	gate_watch(3000);
+	CU_ASSERT(used_by_ns(other) - before_ns <= 8 * 20 * GATE_MS);
+	tenant_discard(other);
+	tenant_discard(endless);
+}
+
 const struct unit_suite unit_suite = {
 	.name = "the progress rule",
 	.teardown = tenant_forget,
@@ -388,5 +429,6 @@ const struct unit_suite unit_suite = {
 		   UNIT_TEST(launches_never_seen_before_go_behind_a_blocked_stream),
 		   UNIT_TEST(a_blocked_stream_goes_on_beside_work_that_completes),
 		   UNIT_TEST(who_only_owes_waits_until_it_is_paid),
-		   UNIT_TEST(what_a_killed_process_left_in_flight_releases_nobody) },
+		   UNIT_TEST(what_a_killed_process_left_in_flight_releases_nobody),
+		   UNIT_TEST(a_kernel_that_never_ends_lifts_no_limit) },
 };

@@ -186,7 +186,8 @@ static void gpu_time_is_laid_out_as_version_1(void)
 	AT(gpushim_ledger_use, samples, 88);
 	AT(gpushim_ledger_use, lost_samples, 96);
 	AT(gpushim_ledger_use, overlap_permille, 104);
-	AT(gpushim_ledger_use, inflation_permille, 112);
+	AT(gpushim_ledger_use, inflation_permille, 108);
+	AT(gpushim_ledger_use, oldest_ns, 112);
 }
 
 static void costs_are_laid_out_as_version_1(void)
