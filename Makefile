@@ -13,7 +13,8 @@ CC := gcc
 endif
 OBJ     ?= $(BUILD)/obj
 CUDA_HOME ?=
-# SANITIZE=address|undefined|thread instruments everything; give it a BUILD of its own.
+# SANITIZE=address|undefined|thread, or address,undefined, instruments everything; give it a
+# BUILD of its own.
 SANITIZE ?=
 # WERROR=1 turns warnings into errors, as CI does.
 WERROR  ?=
@@ -42,6 +43,11 @@ SAN_LINK := -fsanitize=$(SANITIZE)
 NO_UNDEFINED :=
 ifneq ($(findstring undefined,$(SANITIZE)),)
 ALL_CFLAGS += -fno-sanitize-recover=undefined
+# Both at once: gcc's two libraries share the name of the file that reports go to, and what is
+# undefined would be said on standard error alone, which not every process has.
+ifneq ($(findstring address,$(SANITIZE)),)
+SAN_LINK += $(if $(findstring clang,$(CC)),,-static-libubsan -Wl,--exclude-libs,libubsan.a)
+endif
 endif
 endif
 ALL_LDFLAGS := -pthread $(SAN_LINK) $(LDFLAGS)
@@ -99,14 +105,9 @@ ifneq ($(SANITIZE),)
 # instrumented, is linked into the tests of its hooks instead, whose own names win as well.
 PRELOAD  := $(filter $(addprefix %/test_,memory array contexts info vmm pool \
 	pool_streams graph share books launch launch_bytes launch_odd gate_faults \
-	gate_capture progress),\
+	gate_capture progress agent agent_control agent_metrics),\
 	$(PRELOAD))
 SHIM_LINKED := $(CUDA_SHIM) $(call objects,libshim)
-endif
-ifeq ($(SANITIZE),thread)
-# Long computations on one thread, in which there is no race to be found.
-UNIT := $(filter-out %/test_account %/test_account_model %/test_bucket %/test_bucket_steps,\
-	$(UNIT))
 endif
 PRELOAD_PARTS := $(patsubst tests/preload/parts/%.c,$(BUILD)/tests/preload/parts/%,\
 	$(wildcard tests/preload/parts/*.c))
@@ -118,6 +119,16 @@ ABI      := $(sort $(wildcard tests/abi/*.sh))
 # The same harnesses for a second each, without a fuzzer.
 FUZZ_SHORT := $(FUZZ:$(BUILD)/fuzz/%=$(BUILD)/tests/fuzz/%)
 CLIENTS  := $(sort $(wildcard tests/clients/*.sh))
+ifeq ($(SANITIZE),thread)
+# Long computations on one thread, in which there is no race to be found.
+UNIT := $(filter-out $(addprefix %/test_,account account_model bucket bucket_steps \
+	engine_random quota_model),$(UNIT))
+SIMTESTS := $(filter-out %/test_resolve,$(SIMTESTS))
+FUZZ_SHORT :=
+endif
+# Of gpushim-top, in a terminal and without one; they need tenants to look at.
+TERMINAL := $(sort $(wildcard tests/top/*.sh tests/agent/*.sh))
+TENANTS  := $(BUILD)/tests/top/tenants
 
 # A library is built once it has sources.
 LIBCUDA   := $(if $(SIM_DRIVER),$(BUILD)/sim/libcuda.so.1 $(BUILD)/sim/libcuda.so)
@@ -136,14 +147,15 @@ LIBREADER := $(BUILD)/lib/libgpushim-reader.so $(BUILD)/lib/libgpushim-reader.a
 LIBCORE   := $(OBJ)/libcore.a
 LIBTOOLS  := $(OBJ)/libtools.a
 LIBTOP    := $(OBJ)/libtop.a
+LIBAGENT  := $(OBJ)/libagent.a
 TOOL_BINS := $(TOOLS:%=$(BUILD)/bin/gpushim-%)
 
 # --- what people ask for -----------------------------------------------------------------
 
 .PHONY: all lib sim tools examples tests benches test test-run bench demo fuzz fuzz-build \
 	bench-share check-gpu probe \
-	test-asan test-ubsan test-tsan lint format install uninstall clean help FORCE \
-	missing-cuda-headers
+	test-asan test-ubsan test-asan-ubsan test-tsan lint format \
+	install uninstall clean help FORCE missing-cuda-headers
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -155,7 +167,8 @@ lib: $(LIBSHIM) $(LIBLIMITS) $(LIBREADER)
 sim: $(SIMGPUD) $(LIBCUDA) $(LIBNVML) $(LIBSIMGPU)
 tools: $(SIMTOOL) $(TOOL_BINS)
 examples: $(EXAMPLES)
-tests: $(UNIT) $(SIMTESTS) $(PRELOAD) $(PRELOAD_PARTS) $(FUZZ_SHORT) $(STRESS) $(PROBE)
+tests: $(UNIT) $(SIMTESTS) $(PRELOAD) $(PRELOAD_PARTS) $(FUZZ_SHORT) $(STRESS) $(PROBE) \
+	$(TENANTS)
 probe: $(PROBE)
 benches: $(BENCH)
 
@@ -170,7 +183,7 @@ test:
 
 test-run:
 	@BUILD='$(abspath $(BUILD))' TIMEOUT='$(TIMEOUT)' tests/run.sh $(UNIT) $(SIMTESTS) \
-		$(PRELOAD) $(ABI) $(FUZZ_SHORT) $(STRESS) $(CLIENTS)
+		$(PRELOAD) $(ABI) $(TERMINAL) $(FUZZ_SHORT) $(STRESS) $(CLIENTS)
 
 # GPU=sim runs it against the simulated GPU, as a check of itself. DATE=YYYY-MM-DD.
 GPU ?= real
@@ -198,6 +211,7 @@ bench-share:
 		REPEAT='$(REPEAT)' CONTINUE='$(CONTINUE)' \
 		LD_LIBRARY_PATH='$(abspath $(BUILD))/sim' $(BENCH_SHARE)
 
+comma := ,
 # The real programs are not instrumented, so the sanitizers see only our own tests; and what
 # the library may ask of a C library is not asked of one with a sanitizer in it.
 # $(call sanitized,WHICH,DIRECTORY)
@@ -208,6 +222,9 @@ test-asan:
 	$(call sanitized,address,asan)
 test-ubsan:
 	$(call sanitized,undefined,ubsan)
+# Both in one build, for half the time: what CI does.
+test-asan-ubsan:
+	$(call sanitized,address$(comma)undefined,asan-ubsan)
 test-tsan:
 	$(call sanitized,thread,tsan)
 
@@ -243,7 +260,8 @@ help:
 	@echo 'make bench-share  shares of GPU time (hours); CELLS= REPEAT= CONTINUE= see tests/bench'
 	@echo 'make check-gpu    asks a real GPU what the simulated one assumes; GPU=sim tries it'
 	@echo 'make fuzz         each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS) (clang)'
-	@echo 'make test-asan | test-ubsan | test-tsan       our own tests under a sanitizer'
+	@echo 'make test-asan | test-ubsan | test-tsan       our own tests under a sanitizer;'
+	@echo '                  test-asan-ubsan: under two at once'
 	@echo 'make lint         formatting, clang-tidy, shellcheck;  make format  rewrites'
 	@echo 'make install      all of it into $$(DESTDIR)$$(PREFIX); make uninstall'
 	@echo 'make clean        removes $(BUILD)/'
@@ -287,11 +305,11 @@ $(call objects,tools/*): OBJ_FLAGS := $(PIC) -Ilibshim -Itools
 # What a test may look into beyond the shared headers.
 $(call objects,tests/unit) $(call objects,tests/fuzz): OBJ_FLAGS := -Itests/unit \
 	-I$(SIM)/common -I$(SIM)/device -I$(SIM)/driver -Ilibshim -Itools
-$(call objects,$(SIM)/tests): OBJ_FLAGS := -Itests/unit
+$(call objects,$(SIM)/tests) $(call objects,tests/top): OBJ_FLAGS := -Itests/unit
 $(call objects,tests/preload/parts): OBJ_FLAGS := -fPIC -fno-sanitize=all
 $(call objects,tests/stress) $(call objects,tests/preload) $(call objects,tests/bench) \
 	$(call objects,tests/bench/share): \
-	OBJ_FLAGS := -Itests/unit -Itests/preload -Ilibshim
+	OBJ_FLAGS := -Itests/unit -Itests/preload -Ilibshim -Itools
 
 -include $(shell [ -d '$(OBJ)' ] && find '$(OBJ)' -name '*.d')
 
@@ -344,14 +362,18 @@ $(LIBTOOLS): $(TOOLS_COMMON)
 	$(call say,AR,$@)
 	$(call archive,$^)
 
-# For its tests; what draws is left where it is, and ncurses with it.
+# For their tests; what draws or serves is left where it is, and ncurses with it.
+$(LIBAGENT): $(filter-out %/main.o,$(call objects,tools/agent))
+	$(call say,AR,$@)
+	$(call archive,$^)
+
 $(LIBTOP): $(filter-out %/main.o,$(call objects,tools/top))
 	$(call say,AR,$@)
 	$(call archive,$^)
 
 # Of the tools' common part only what parses: the rest would need a newer C library.
-$(LIBLIMITS): $(filter-out %/devices.o %/publish.o %/report.o,$(TOOLS_COMMON)) $(CORE) \
-		tools/common/exports.map
+$(LIBLIMITS): $(patsubst %.c,$(OBJ)/%.o,$(wildcard tools/common/limits*.c \
+		tools/common/locate*.c)) $(CORE) tools/common/exports.map
 	$(link)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(SHARED) -Wl,-soname,$(@F) -Wl,-rpath,'$$ORIGIN' \
@@ -374,6 +396,7 @@ $(TOOL_BINS): $(BUILD)/bin/gpushim-%: $(LIBTOOLS) $(LIBCORE)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBTOOLS) $(LIBCORE) \
 		$(TOOL_LIBS) -lcjson $(LIBS)
 $(BUILD)/bin/gpushim-top: TOOL_LIBS := -lncursesw
+$(BUILD)/bin/gpushim-agent: TOOL_LIBS := -lmicrohttpd
 # $(eval) because the objects of a tool depend on its name.
 $(foreach t,$(TOOLS),$(eval $(BUILD)/bin/gpushim-$(t): $(call objects,tools/$(t))))
 
@@ -402,7 +425,7 @@ $(READ_LEDGER): $(OBJ)/examples/read_ledger.o $(BUILD)/lib/libgpushim-reader.a
 	$(call program,)
 
 $(UNIT): $(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(call shared,tests/unit) \
-		$(CUNIT_MAIN) $(LIBSIMDEVICE) $(LIBSIMDRIVER) $(LIBSIMGPU) $(LIBTOP) $(LIBTOOLS) \
+		$(CUNIT_MAIN) $(LIBSIMDEVICE) $(LIBSIMDRIVER) $(LIBSIMGPU) $(LIBTOP) $(LIBAGENT) $(LIBTOOLS) \
 		$(LIBCORE)
 	$(call program,-lcunit -lcjson -lm)
 
@@ -449,6 +472,9 @@ $(BENCH_SHARE): $(call objects,tests/bench/share) $(OBJ)/tests/preload/common_lo
 		$(LIBSIMGPU) | $(LIBCUDA) $(LIBNVML) $(SIMGPUD) $(SHIM_FILES)
 	$(call program,$(CUDA_LINK) -lm)
 
+$(TENANTS): $(OBJ)/tests/top/tenants.o
+	$(call program,)
+
 $(BUILD)/tests/gpu/probe: $(call objects,tests/gpu/probe)
 	$(call program,-lm)
 
@@ -477,11 +503,14 @@ BIN_DEST := $(DESTDIR)$(PREFIX)/bin
 INCLUDE_DEST := $(DESTDIR)$(PREFIX)/include/gpushim
 MAN_DEST := $(DESTDIR)$(PREFIX)/share/man/man1
 SHARE_DEST := $(DESTDIR)$(PREFIX)/share/gpushim
+COMPLETION_DEST := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
 SIM_FILES := libcuda.so.1 libnvidia-ml.so.1 simgpud
 SIM_LINKS := libcuda.so libnvidia-ml.so
 MAN := $(wildcard tools/man/*.1)
 HEADERS := $(wildcard include/gpushim/*)
+SCHEMAS := examples/limits.schema.json tools/top/top.schema.json
+COMPLETIONS := $(wildcard tools/completion/*.bash)
 # A guest that reads limits.json itself finds its parser, and that its cJSON, beside it.
 CJSON = $(shell readlink -f "$$($(CC) -print-file-name=libcjson.so.1)")
 
@@ -500,7 +529,8 @@ install: lib sim tools
 		libshim/ledger/gpushim-reader.pc.in >'$(LIB_DEST)/pkgconfig/gpushim-reader.pc' && \
 	$(foreach f,$(HEADERS),$(call put,644,$(f),$(INCLUDE_DEST))) \
 	$(foreach f,$(MAN),$(call put,644,$(f),$(MAN_DEST))) \
-	$(call put,644,examples/limits.schema.json,$(SHARE_DEST)) \
+	$(foreach f,$(SCHEMAS),$(call put,644,$(f),$(SHARE_DEST))) \
+	$(foreach f,$(COMPLETIONS),$(call put,644,$(f),$(COMPLETION_DEST),$(notdir $(f:.bash=)))) \
 	$(foreach f,$(SIM_FILES),$(call put,755,$(BUILD)/sim/$(f),$(SIM_DEST))) \
 	$(foreach l,$(SIM_LINKS),$(call put_link,$(l).1,$(SIM_DEST),$(l))) \
 	$(foreach f,$(TOOL_BINS) $(SIMTOOL),$(call put,755,$(f),$(BIN_DEST))) \
@@ -513,7 +543,8 @@ uninstall:
 			pkgconfig/gpushim-reader.pc,'$(LIB_DEST)/$(f)') \
 		$(foreach f,$(notdir $(HEADERS)),'$(INCLUDE_DEST)/$(f)') \
 		$(foreach f,$(notdir $(MAN)),'$(MAN_DEST)/$(f)') \
-		'$(SHARE_DEST)/limits.schema.json' \
+		$(foreach f,$(notdir $(SCHEMAS)),'$(SHARE_DEST)/$(f)') \
+		$(foreach f,$(notdir $(COMPLETIONS:.bash=)),'$(COMPLETION_DEST)/$(f)') \
 		$(foreach f,$(SIM_FILES) $(SIM_LINKS),'$(SIM_DEST)/$(f)') \
 		$(foreach f,$(notdir $(TOOL_BINS) $(SIMTOOL)),'$(BIN_DEST)/$(f)')
 	@rmdir '$(SIM_DEST)' '$(SHIM_DEST)' '$(INCLUDE_DEST)' '$(SHARE_DEST)' 2>/dev/null || true

@@ -25,6 +25,12 @@ has() { command -v "$1"; }
 python_has() { /usr/bin/python3 -c "import importlib.util as u; exit(not u.find_spec('$1'))"; }
 # Looks where the compiler does, so that /usr/local counts as well.
 cjson() { echo '#include <cjson/cJSON.h>' | "${CC:-cc}" -E -; }
+# The wide one, to link with as well.
+ncurses() {
+	printf '#include <curses.h>\nint main(void) { return OK; }\n' |
+		"${CC:-cc}" -x c -o /dev/null - -lncursesw
+}
+microhttpd() { echo '#include <microhttpd.h>' | "${CC:-cc}" -E -; }
 cunit() { echo '#include <CUnit/CUnit.h>' | "${CC:-cc}" -E -; }
 
 fuzzer() { ls "$(clang -print-resource-dir)"/lib/*/*fuzzer*; }
@@ -37,6 +43,8 @@ for set in "$@"; do
 		need make has make
 		need libcunit1-dev cunit
 		need libcjson-dev cjson
+		need libmicrohttpd-dev microhttpd
+		need libncurses-dev ncurses
 		;;
 	demo)
 		need ffmpeg has ffmpeg

@@ -1,4 +1,4 @@
-/* Publishing policy pages: directories, locks, and the order of stores; see publish.h. */
+/* Publishing policy pages: directories, locks, and who writes; see publish.h. */
 #include "common/publish.h"
 
 #include <errno.h>
@@ -8,13 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/atomic.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/parse.h"
+#include "common/control.h"
 #include "ledger/ledger.h"
 #include "ledger/page.h"
 
@@ -22,8 +21,6 @@
 #define LOCK_POLL_NS UINT64_C(5000000)
 
 static const char node_dir[] = "/run/gpushim";
-
-typedef uint64_t __attribute__((may_alias)) any_word;
 
 static int refuse(struct gsh_reason *why, const char *path, int error,
 		  const char *sentence)
@@ -93,68 +90,7 @@ static int set_paths(struct paths *paths, const char *dir, const char *tenant,
 	return 0;
 }
 
-/* ---- one change of a page ---- */
-
-static void seal(struct gpushim_policy_limits *limits, uint64_t generation)
-{
-	limits->generation = generation;
-	limits->checksum = gsh_policy_checksum(limits);
-}
-
-/* What a page is made of beside its limits and its `ready`. */
-static void fill_header(struct gpushim_policy_page *page)
-{
-	page->magic = GPUSHIM_POLICY_MAGIC;
-	page->version = GPUSHIM_POLICY_VERSION;
-	page->bytes = GPUSHIM_POLICY_BYTES;
-}
-
-/* Puts limits in force. The caller holds the writers' lock. */
-static void write_limits(struct gpushim_policy_page *page,
-			 const struct gpushim_policy_limits *limits)
-{
-	uint64_t generation = gsh_load_relaxed(&page->generation) + 1;
-	struct gpushim_policy_limits copy = *limits;
-	any_word *words;
-
-	/* Only a scribbled page can come to its end; the copy must still be the other one. */
-	if (generation == 0)
-		generation = 2;
-	seal(&copy, generation);
-	words = (any_word *)&page->limits[generation & 1];
-	for (size_t i = 0; i < sizeof(copy) / sizeof(*words); i++) {
-		uint64_t word;
-
-		memcpy(&word, (const char *)&copy + i * sizeof(word), sizeof(word));
-		/* Pairs with who reads it before it is in force; see copy_limits() in page.c. */
-		gsh_store_release(&words[i], word);
-	}
-	/* Pairs with the acquire with which readers load it. */
-	gsh_store_release(&page->generation, generation);
-}
-
-static int write_page(struct gpushim_policy_page *page,
-		      const struct gpushim_policy_limits *limits, const char *path,
-		      struct gsh_reason *why)
-{
-	/* A page that somebody began and did not finish is nobody's yet. */
-	if (!gsh_load_acquire(&page->ready)) {
-		memset(page, 0, sizeof(*page));
-		fill_header(page);
-	}
-	if (page->magic != GPUSHIM_POLICY_MAGIC)
-		return refuse(why, path, -EPROTO,
-			      "is not a policy page: remove it and publish again");
-	if (page->version != GPUSHIM_POLICY_VERSION)
-		return refuse(
-			why, path, -EPROTONOSUPPORT,
-			"is of another version: use tools of its release, or end its "
-			"tenant's programs and remove it");
-	write_limits(page, limits);
-	/* Pairs with the acquire of who opens it. */
-	gsh_store_release(&page->ready, 1);
-	return 0;
-}
+/* ---- the lock ---- */
 
 /*
  * A descriptor that holds the lock of all writers, or -errno. Not a page's own: whoever can
@@ -183,79 +119,20 @@ static int lock_writers(const char *path, struct gsh_reason *why)
 	return result < 0 ? result : fd;
 }
 
-/* ---- the file ---- */
-
-static int fill_new(void *data, int fd)
-{
-	const struct gpushim_policy_page *page = data;
-	ssize_t wrote = pwrite(fd, page, sizeof(*page), 0);
-
-	if (wrote < 0)
-		return -errno;
-	return wrote == (ssize_t)sizeof(*page) ? 0 : -ENOSPC;
-}
-
-/* The first page of a tenant appears with its limits in force. */
-static int create_page(const char *path, const struct gpushim_policy_limits *limits,
-		       struct gsh_reason *why)
-{
-	struct gpushim_policy_page page;
-
-	memset(&page, 0, sizeof(page));
-	fill_header(&page);
-	page.limits[1] = *limits;
-	seal(&page.limits[1], 1);
-	page.generation = 1;
-	page.ready = 1;
-	return gsh_file_create(path, sizeof(page), 0644, fill_new, &page, why);
-}
-
-static int change_open_page(int fd, const char *path,
-			    const struct gpushim_policy_limits *limits,
-			    struct gsh_reason *why)
-{
-	struct gsh_file_status status;
-	void *map;
-	int result = gsh_file_status(fd, &status);
-
-	if (result < 0)
-		return refuse(why, path, result, "cannot be examined");
-	if (status.bytes < GPUSHIM_POLICY_BYTES)
-		return refuse(why, path, -EPROTO,
-			      "is truncated: remove it and publish again");
-	map = mmap(NULL, GPUSHIM_POLICY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return refuse(why, path, -errno, "cannot be mapped for writing");
-	result = write_page(map, limits, path, why);
-	munmap(map, GPUSHIM_POLICY_BYTES);
-	return result;
-}
-
-/*
- * Who can read a page can hold a lease on it (fcntl(2)): then who opens it for writing waits,
- * and while he does, it cannot be leased again. The kernel takes a lease that is not given up
- * within /proc/sys/fs/lease-break-time.
- */
-static int open_page(const char *path, struct gsh_reason *why)
-{
-	int fd = gsh_file_open(path, O_RDWR, why);
-
-	if (fd != -EAGAIN)
-		return fd;
-	fd = open(path, O_RDWR | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
-	return fd < 0 ? refuse(why, path, -errno, "cannot be opened") : fd;
-}
+/* ---- pages and ledgers ---- */
 
 static int change_page(const struct paths *paths,
 		       const struct gpushim_policy_limits *limits, struct gsh_reason *why)
 {
-	int lock_fd, fd = open_page(paths->page, why), result;
+	struct gsh_page_file file = { 0 };
+	int lock_fd, result = gsh_page_file_open(&file, paths->page, true, why);
 
-	if (fd < 0)
-		return fd;
+	if (result < 0)
+		return result;
 	lock_fd = lock_writers(paths->lock, why);
-	result = lock_fd < 0 ? lock_fd : change_open_page(fd, paths->page, limits, why);
-	close(fd);
+	result = lock_fd < 0 ? lock_fd
+			     : gsh_page_file_write(&file, limits, paths->page, why);
+	gsh_page_file_close(&file);
 	if (lock_fd >= 0)
 		close(lock_fd); /* and with it the lock */
 	return result;
@@ -282,8 +159,16 @@ static int publish_first(const struct paths *paths,
 	if (result == 0)
 		result = gsh_file_make_directories(paths->policy, 0755, why);
 	if (result == 0)
-		result = create_page(paths->page, limits, why);
-	return result == -EEXIST ? change_page(paths, limits, why) : result;
+		result = gsh_page_file_create(paths->page, limits, why);
+	return result;
+}
+
+/* Lost or ruined it is the tenant's own, who must not keep its limits by that. */
+static void mend_ledger(const struct paths *paths, const char *tenant)
+{
+	struct gsh_reason ignored;
+
+	(void)make_ledger(paths, tenant, &ignored);
 }
 
 /* Readers take what is impossible for the least it could mean: nobody is to be hit by that
@@ -305,35 +190,115 @@ static bool are_possible(const struct gpushim_policy_limits *limits)
 	return possible;
 }
 
+/* *checked: what can be published, of the tenant whose *paths these are. 0 or -errno. */
+static int check(const char *dir, const struct gpushim_policy_limits *limits,
+		 struct gpushim_policy_limits *checked, struct paths *paths,
+		 struct gsh_reason *why)
+{
+	int result;
+
+	*checked = *limits;
+	checked->tenant[sizeof(checked->tenant) - 1] = '\0';
+	result = set_paths(paths, dir, checked->tenant, why);
+	if (result < 0)
+		return result;
+	checked->generation = 1;
+	checked->checksum = gsh_policy_checksum(checked);
+	if (!gsh_policy_limits_valid(checked))
+		return refuse(
+			why, checked->tenant, -EINVAL,
+			"has limits that no page can hold: too many devices, or a text "
+			"without an end");
+	if (!are_possible(checked))
+		return refuse(
+			why, checked->tenant, -EINVAL,
+			"has limits that mean nothing: GPU time from 0.1 to 100 %, no "
+			"request above the limit, a burst of at most 1000 ms");
+	return 0;
+}
+
+static int publish_alone(const struct paths *paths,
+			 const struct gpushim_policy_limits *limits,
+			 struct gsh_reason *why)
+{
+	int result = change_page(paths, limits, why);
+
+	if (result == -ENOENT) {
+		result = publish_first(paths, limits, why);
+		return result == -EEXIST ? change_page(paths, limits, why) : result;
+	}
+	if (result == 0)
+		mend_ledger(paths, limits->tenant);
+	return result;
+}
+
 int gsh_publish(const char *dir, const struct gpushim_policy_limits *limits,
 		struct gsh_reason *why)
 {
-	struct gpushim_policy_limits checked = *limits;
-	struct gsh_reason ignored;
+	struct gpushim_policy_limits checked;
 	struct paths paths;
+	int result = check(dir, limits, &checked, &paths, why);
+
+	if (result == 0)
+		result = gsh_control_publish(dir, &checked, why);
+	if (result != -ENOTCONN)
+		return result;
+	result = publish_alone(&paths, &checked, why);
+	if (result != -EBUSY)
+		return result;
+	/* Who holds the lock may be an agent that was only starting. */
+	result = gsh_control_publish(dir, &checked, why);
+	return result == -ENOTCONN ? -EBUSY : result;
+}
+
+/* ---- for who stays the writer ---- */
+
+int gsh_publish_lock(const char *dir, struct gsh_reason *why)
+{
+	static const char *const kinds[] = { "policy", "ledger" };
+	char path[PATH_MAX + 16];
 	int result;
 
-	checked.tenant[sizeof(checked.tenant) - 1] = '\0';
-	result = set_paths(&paths, dir, checked.tenant, why);
-	if (result < 0)
-		return result;
-	seal(&checked, 1);
-	if (!gsh_policy_limits_valid(&checked))
-		return refuse(
-			why, checked.tenant, -EINVAL,
-			"has limits that no page can hold: too many devices, or a text "
-			"without an end");
-	if (!are_possible(&checked))
-		return refuse(
-			why, checked.tenant, -EINVAL,
-			"has limits that mean nothing: GPU time from 0.1 to 100 %, no "
-			"request above the limit, a burst of at most 1000 ms");
-	result = change_page(&paths, &checked, why);
-	if (result == -ENOENT)
-		return publish_first(&paths, &checked, why);
-	/* Lost or ruined it is the tenant's own, who must not keep its limits by that. */
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (snprintf(path, sizeof(path), "%s/%s", dir, kinds[i]) >= PATH_MAX)
+			return refuse(why, dir, -ENAMETOOLONG, "is too long a name");
+		result = gsh_file_make_directories(path, 0755, why);
+		if (result < 0)
+			return result;
+	}
+	snprintf(path, sizeof(path), "%s/policy/.lock", dir);
+	return lock_writers(path, why);
+}
+
+int gsh_publish_open(const char *dir, const char *tenant, struct gsh_page_file *file,
+		     struct gsh_reason *why)
+{
+	struct paths paths;
+	int result = set_paths(&paths, dir, tenant, why);
+
+	return result < 0 ? result : gsh_page_file_open(file, paths.page, false, why);
+}
+
+int gsh_publish_locked(const char *dir, const struct gpushim_policy_limits *limits,
+		       struct gsh_page_file *file, struct gsh_reason *why)
+{
+	struct gpushim_policy_limits checked;
+	struct paths paths;
+	int result = check(dir, limits, &checked, &paths, why);
+
+	if (result == 0 && !file->page) {
+		result = gsh_page_file_open(file, paths.page, false, why);
+		if (result == -ENOENT) {
+			result = publish_first(&paths, &checked, why);
+			return result < 0
+				       ? result
+				       : gsh_page_file_open(file, paths.page, false, why);
+		}
+	}
 	if (result == 0)
-		(void)make_ledger(&paths, checked.tenant, &ignored);
+		result = gsh_page_file_write(file, &checked, paths.page, why);
+	if (result == 0)
+		mend_ledger(&paths, checked.tenant);
 	return result;
 }
 

@@ -36,15 +36,6 @@ int ctl_misused(const char *command, const char *format, ...)
  */
 const char *ctl_dir(const char *given);
 
-struct ctl_tenants {
-	size_t count;
-	char (*names)[GPUSHIM_NAME_BYTES]; /* sorted */
-};
-
-/* All that have a policy page or a ledger under dir. To be given to ctl_tenants_free(). */
-void ctl_tenants_list(const char *dir, struct ctl_tenants *tenants);
-void ctl_tenants_free(struct ctl_tenants *tenants);
-
 /* ---- text.c: numbers as people read them, valid for the next 16 calls ---- */
 
 const char *ctl_bytes(

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "common/publish.h"
+#include "common/tenants.h"
 
 struct options {
 	const char *dir, *tenant; /* NULL: the usual one; all */
@@ -67,19 +68,19 @@ static int say_damaged(const char *dir, const struct gpushim_snapshot *snapshot)
 /* All tenants of dir, or the one that a container sees. */
 static int read_all(const char *dir, struct shown *shown)
 {
-	struct ctl_tenants there;
+	struct gsh_tenants there;
 	int result = EXIT_OK;
 
 	if (read_tenant(dir, NULL, shown) == 0)
 		return EXIT_OK;
-	ctl_tenants_list(dir, &there);
+	gsh_tenants_list(dir, &there);
 	for (size_t i = 0; i < there.count; i++)
 		if (read_tenant(dir, there.names[i], shown) < 0)
 			result = ctl_fail("Tenant %s is left out: %s.", there.names[i],
 					  gpushim_reader_reason());
 		else if (shown->count > 0)
 			result |= say_damaged(dir, shown->snapshots[shown->count - 1]);
-	ctl_tenants_free(&there);
+	gsh_tenants_free(&there);
 	return result;
 }
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/report.h"
+
 enum { COLUMNS_MAX = sizeof(((struct ctl_table *)0)->right) };
 
 static const char *keep(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -103,13 +105,7 @@ const char *ctl_compute(const struct gpushim_policy_device *row)
 
 const char *ctl_priority(uint32_t priority)
 {
-	static const char *const names[] = {
-		[GPUSHIM_PRIORITY_NORMAL] = "normal",
-		[GPUSHIM_PRIORITY_LATENCY] = "latency",
-		[GPUSHIM_PRIORITY_BATCH] = "batch",
-	};
-
-	return priority < sizeof(names) / sizeof(names[0]) ? names[priority] : "?";
+	return gsh_report_priority(priority);
 }
 
 const char *ctl_burst(const struct gpushim_policy_device *row)
