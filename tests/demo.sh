@@ -5,7 +5,8 @@
 # of both is compared with what the device itself says. Ends with 0 only if every promise it
 # prints was kept.
 #
-# Environment: BUILD, the build directory; DEMO_GPU=sim|real|auto (default auto).
+# Environment: BUILD, the build directory; DEMO_GPU=sim|real|auto (default auto); DEMO_TOP=1
+# shows both tenants in gpushim-top while they compete for time, until it is left with q.
 #
 # On the simulated GPU all programs are written by others and come from Debian: Python with
 # numba, and ffmpeg. On a real one numba is replaced by examples/greedy and examples/work, as
@@ -202,6 +203,13 @@ start_both "$BUILD/bin/gpushim-run" --dir "$time_dir" --tenant
 shares 30 60
 say 'gpushim-ctl show:' ''
 ctl show --dir "$time_dir" | sed -n 's/^/  /; /TIME OF DEVICES/,$p'
+if [ "${DEMO_TOP:-}" = 1 ] && [ -t 0 ] && [ -t 1 ]; then
+	"$BUILD/bin/gpushim-top" --no-config --dir "$time_dir" ||
+		fail "gpushim-top ended with exit status $?."
+elif [ "${DEMO_TOP:-}" = 1 ]; then
+	say '' 'DEMO_TOP=1 shows gpushim-top on a terminal, and this is none. Once:' ''
+	"$BUILD/bin/gpushim-top" --no-config --dir "$time_dir" --once -d 1 | sed 's/^./  &/'
+fi
 say '' 'While both run:  gpushim-ctl set infer compute=10'
 ctl set --dir "$time_dir" infer compute=10 >changed || fail "gpushim-ctl set did not succeed."
 shares 10 60
@@ -217,3 +225,5 @@ done
 say '' 'Without an agent time cannot be told from waiting for others, but for short and steady' \
 	'kernels as these: beside others, tenants with long kernels get less than their share.' \
 	'' 'Every promise was kept.'
+[ "${DEMO_TOP:-}" = 1 ] ||
+	say '' 'To watch tenants live: gpushim-top. DEMO_TOP=1 make demo shows it with these two.'

@@ -154,6 +154,24 @@ static void a_number_given_to_another_device_has_no_history_of_the_first(void)
 				  model.rows[i].device == TOP_NO_DEVICE);
 }
 
+static void who_left_a_device_has_no_part_of_the_one_that_got_its_number(void)
+{
+	for (uint8_t i = 1; i <= 4; i++) {
+		begin();
+		make(i == 1 ? 0xaa : 0xcc, 0, 1, 1);
+		look("good");
+		make(0xbb, i, GPUSHIM_DEVICES_MAX, 1);
+		look("bad");
+		top_model_end(&model);
+	}
+	CU_ASSERT_EQUAL_FATAL(model.devices[0].uuid[0], 0xbb);
+	CU_ASSERT_PTR_NULL(top_tenant_part(model.tenants[0], 0));
+	CU_ASSERT_PTR_NOT_NULL(
+		top_tenant_part(model.tenants[0], row_of("good", 0)->device));
+	for (size_t i = 0; i < model.rows_count; i++)
+		CU_ASSERT(model.rows[i].device != 0 || model.rows[i].tenant != 0);
+}
+
 /* ---- events ---- */
 
 static unsigned events_of(const char *tenant)
@@ -241,6 +259,7 @@ const struct unit_suite unit_suite = {
 		UNIT_TEST(forged_devices_do_not_shut_out_those_of_others),
 		UNIT_TEST(a_device_in_use_or_with_a_name_keeps_its_number),
 		UNIT_TEST(a_number_given_to_another_device_has_no_history_of_the_first),
+		UNIT_TEST(who_left_a_device_has_no_part_of_the_one_that_got_its_number),
 		UNIT_TEST(a_flood_of_refusals_leaves_the_events_of_others),
 		UNIT_TEST(each_event_is_told_once_and_the_newest_are_kept_in_order),
 		UNIT_TEST(who_has_ways_around_is_not_covered_unless_it_is_held_or_over),

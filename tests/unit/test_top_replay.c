@@ -132,12 +132,13 @@ static void time_that_does_not_go_on_is_refused(void)
 static void texts_in_it_cannot_reach_the_terminal(void)
 {
 	CU_ASSERT_EQUAL(
-		play_text("{\"version\":1,\"time_ns\":5,\"tenants\":[{\"tenant\":"
-			  "\"a\\u001b[2J\\u0301\xe5\xad\x97\",\"dir\":\"\\n\\u009b\",\"policy\":"
-			  "{\"source\":\"\\u001b]0;x\\u0007\",\"reason\":\"\\r\"},\"processes\":"
-			  "[{\"slot\":0,\"alive\":true,\"command\":\"\\u001b[31m\","
-			  "\"command_line\":\"\\u202e\",\"user\":\"\\u0007\","
-			  "\"pod_uid\":\"\\u001b\"}]}]}\n"),
+		play_text(
+			"{\"version\":1,\"time_ns\":5,\"tenants\":[{\"tenant\":"
+			"\"a\\u001b[2J\\u0301\xe5\xad\x97\",\"dir\":\"\\n\\u009b\",\"policy\":"
+			"{\"source\":\"\\u001b]0;x\\u0007\",\"reason\":\"\\r\"},\"processes\":"
+			"[{\"slot\":0,\"alive\":true,\"command\":\"\\u001b[31m\","
+			"\"command_line\":\"\\u202e\",\"user\":\"\\u0007\","
+			"\"pod_uid\":\"\\u001b\"}]}]}\n"),
 		1);
 }
 
@@ -158,7 +159,8 @@ static size_t insert(size_t count, size_t at, const char *text)
 	size_t length = strlen(text);
 
 	memmove(spoilt + at + length, spoilt + at, count - at);
-	memcpy(spoilt + at, text, length);
+	for (size_t i = 0; i < length; i++)
+		spoilt[at + i] = text[i];
 	return count + length;
 }
 
@@ -166,8 +168,22 @@ static size_t insert(size_t count, size_t at, const char *text)
 static size_t spoil(size_t count)
 {
 	static const char *const words[] = {
-		"-1",	 "1e999", "18446744073709551615", "null", "[]", "{}", "\"\"", "[[[[[",
-		"\\u0000", ",",	  "\"\\u001b[2J\"",	  "true", "9",	"\n", "0.5",  "-1e-300",
+		"-1",
+		"1e999",
+		"18446744073709551615",
+		"null",
+		"[]",
+		"{}",
+		"\"\"",
+		"[[[[[",
+		"\\u0000",
+		",",
+		"\"\\u001b[2J\"",
+		"true",
+		"9",
+		"\n",
+		"0.5",
+		"-1e-300",
 	};
 	size_t at = random_below(count), length;
 
@@ -176,7 +192,8 @@ static size_t spoil(size_t count)
 		spoilt[at] = (char)random_below(256);
 		return count;
 	case 1:
-		return insert(count, at, words[random_below(sizeof(words) / sizeof(*words))]);
+		return insert(count, at,
+			      words[random_below(sizeof(words) / sizeof(*words))]);
 	case 2: /* Something else in the place of a value. */
 		for (; at < count && spoilt[at] != ':'; at++)
 			;

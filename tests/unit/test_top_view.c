@@ -61,9 +61,10 @@ static void look(const char *tenant, const struct top_host *hosts)
 /* Three tenants: serve 3 GiB of 4 in two processes, train 7 of 8 in two, idle without. */
 static void setup(void)
 {
-	static struct top_host hosts[2] = { { 901, "alice", "python3 serve.py", "abc", "" },
-					    { 902, "bob", "/usr/sbin/nginx: worker",
-					      "", "" } };
+	static struct top_host hosts[2] = {
+		{ 901, "alice", "python3 serve.py", "abc", "" },
+		{ 902, "bob", "/usr/sbin/nginx: worker", "", "" }
+	};
 
 	memset(&model, 0, sizeof(model));
 	snapshot = calloc(1, sizeof(*snapshot));

@@ -11,8 +11,8 @@ _gpushim_top_tenants() {
 
 _gpushim_top() {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
-	local columns='tenant name pid hostpid user container device memory quota peak denied'
-	columns+=' share share10 request limit wait waiting launches credit gputime state'
+	local columns='tenant name pid hostpid user container pod device memory quota peak denied'
+	columns+=' share share10 request limit wait waiting launches credit gputime unknown state'
 
 	COMPREPLY=()
 	case $before in

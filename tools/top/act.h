@@ -1,7 +1,7 @@
 /*
  * act.h - the live view's state, and what keys do to it.
  *
- * Shared by screen.c, which draws it and lets time pass, act.c, and kill.c.
+ * Shared by screen.c, which lets time pass, screen_draw.c, act.c and kill.c.
  */
 #ifndef GSH_TOOLS_TOP_ACT_H
 #define GSH_TOOLS_TOP_ACT_H
@@ -68,6 +68,8 @@ void top_screen_say(struct top_screen *screen, const char *format, ...)
 
 /* Rows to show, after the model or the view has changed; the selection stays with its row. */
 void top_screen_order(struct top_screen *screen);
+/* Draws all of it. */
+void top_screen_draw(struct top_screen *screen);
 /* Makes the page of the mode anew. */
 void top_screen_page(struct top_screen *screen);
 

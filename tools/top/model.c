@@ -1,16 +1,15 @@
 /*
  * model.c - tenants, devices, history and events; see model.h.
  *
- * Knows who is who from one look to the next. The figures of rows are made in rows.c.
+ * Knows who is who from one look to the next. The figures of rows are made in rows.c; numbers
+ * of devices are given in devices.c.
  */
 #include "top/model.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/parse.h"
 #include "top/rows.h"
 #include "top/text.h"
 
@@ -46,128 +45,7 @@ const char *top_state_name(enum top_state state)
 	return state < TOP_STATES ? names[state] : "?";
 }
 
-/*
- * The oldest event is overwritten next. Where they have filled up and the tenant has had more
- * than its part, its own oldest is moved there: nobody's are washed away by somebody else's.
- */
-static void make_room(struct top_model *model, const struct top_tenant *tenant)
-{
-	uint64_t oldest = model->events_count - TOP_EVENTS_MAX, first = UINT64_MAX;
-	unsigned count = 0;
-
-	if (model->events_count < TOP_EVENTS_MAX)
-		return;
-	for (uint64_t i = model->events_count; i-- > oldest;)
-		if (model->events[i % TOP_EVENTS_MAX].tenant_id == tenant->id) {
-			first = i;
-			count++;
-		}
-	if (count < TOP_EVENTS_OF_ONE)
-		return;
-	for (uint64_t i = first; i > oldest; i--)
-		model->events[i % TOP_EVENTS_MAX] =
-			model->events[(i - 1) % TOP_EVENTS_MAX];
-}
-
-void top_event_add(struct top_model *model, const struct top_tenant *tenant,
-		   enum top_event_kind kind, uint64_t unix_ns, const char *format, ...)
-{
-	struct top_event *event;
-	va_list args;
-
-	make_room(model, tenant);
-	event = &model->events[model->events_count++ % TOP_EVENTS_MAX];
-	event->number = model->events_count;
-	event->unix_ns = unix_ns;
-	event->tenant_id = tenant->id;
-	event->kind = kind;
-	memcpy(event->tenant, tenant->name, sizeof(event->tenant));
-	va_start(args, format);
-	vsnprintf(event->text, sizeof(event->text), format, args);
-	va_end(args);
-}
-
 /* ---- devices ---- */
-
-/* Nothing stays that was about the device of this number. */
-static void forget_device(struct top_model *model, uint32_t index)
-{
-	for (size_t t = 0; t < model->tenants_count; t++) {
-		struct top_tenant *tenant = model->tenants[t];
-
-		for (unsigned i = tenant->parts_count; i-- > 0;)
-			if (tenant->parts[i].device == index)
-				tenant->parts[i] = tenant->parts[--tenant->parts_count];
-	}
-	top_rows_forget(model, index);
-}
-
-/*
- * The number of a device that comes anew. A tenant can write any UUID into its ledger, each
- * time another: where numbers have run out, that of the one unused for longest is taken, if
- * it has no name and was not there the last time either.
- */
-static uint32_t free_device(struct top_model *model)
-{
-	uint32_t found = TOP_NO_DEVICE;
-
-	if (model->devices_count < TOP_DEVICES_MAX)
-		return (uint32_t)model->devices_count++;
-	for (uint32_t i = 0; i < TOP_DEVICES_MAX; i++) {
-		const struct top_device *device = &model->devices[i];
-
-		if (!device->name[0] && device->used_sample + 1 < model->samples &&
-		    (found == TOP_NO_DEVICE ||
-		     device->used_sample < model->devices[found].used_sample))
-			found = i;
-	}
-	if (found != TOP_NO_DEVICE)
-		forget_device(model, found);
-	return found;
-}
-
-static uint32_t device_index(struct top_model *model, const uint8_t uuid[16])
-{
-	struct top_device *device;
-	uint32_t index;
-
-	for (uint32_t i = 0; i < model->devices_count; i++)
-		if (memcmp(model->devices[i].uuid, uuid, 16) == 0)
-			return i;
-	index = free_device(model);
-	if (index == TOP_NO_DEVICE)
-		return TOP_NO_DEVICE;
-	device = &model->devices[index];
-	memset(device, 0, sizeof(*device));
-	memcpy(device->uuid, uuid, sizeof(device->uuid));
-	device->share_ppm = TOP_UNKNOWN;
-	device->driver_limit_bytes = TOP_UNKNOWN;
-	return index;
-}
-
-void top_model_name(struct top_model *model, const uint8_t uuid[16], const char *name)
-{
-	uint32_t index = device_index(model, uuid);
-
-	if (index != TOP_NO_DEVICE)
-		snprintf(model->devices[index].name, sizeof(model->devices[index].name),
-			 "%s", name);
-}
-
-uint32_t top_model_find_device(const struct top_model *model, const char *text)
-{
-	char uuid[TOP_TEXT_BYTES];
-	uint64_t number;
-
-	if (gsh_parse_u64(text, &number) == 0)
-		return number < model->devices_count ? (uint32_t)number : TOP_NO_DEVICE;
-	for (uint32_t i = 0; i < model->devices_count; i++) {
-		top_text_uuid(uuid, model->devices[i].uuid);
-		if (text[0] && strncmp(uuid, text, strlen(text)) == 0)
-			return i;
-	}
-	return TOP_NO_DEVICE;
-}
 
 static void add_bounded(uint64_t *sum, uint64_t value)
 {
@@ -381,7 +259,7 @@ void top_model_add(struct top_model *model, const struct top_look *look)
 	tenant->error[0] = '\0';
 	take_policy(model, tenant, snapshot);
 	for (uint32_t i = 0; i < snapshot->devices_count; i++) {
-		device_of[i] = device_index(model, snapshot->devices[i].uuid);
+		device_of[i] = top_device_index(model, snapshot->devices[i].uuid);
 		take_device(model, tenant, &snapshot->devices[i], device_of[i]);
 	}
 	top_rows_add(model, index, look, device_of);

@@ -123,8 +123,8 @@ bool top_delay_parse(const char *text, uint64_t *delay_ns)
 	char *end;
 	double seconds = strtod(text, &end);
 
-	if (end == text || *end || !(seconds * 1e9 >= TOP_DELAY_LEAST_NS &&
-					  seconds * 1e9 <= TOP_DELAY_MOST_NS))
+	if (end == text || *end ||
+	    !(seconds * 1e9 >= TOP_DELAY_LEAST_NS && seconds * 1e9 <= TOP_DELAY_MOST_NS))
 		return false;
 	*delay_ns = (uint64_t)(seconds * 1e9);
 	return true;

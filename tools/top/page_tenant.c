@@ -259,7 +259,8 @@ static void add_costs(struct top_page *page, struct gpushim_snapshot *whole)
 
 	top_page_heading(page, "Learned costs of launches, the dearest first");
 	if (!whole) {
-		top_page_add(page, TOP_TONE_PLAIN, "  recordings have none: it would be most of what is read");
+		top_page_add(page, TOP_TONE_PLAIN,
+			     "  recordings have none: it would be most of what is read");
 		return;
 	}
 	if (whole->costs_count == 0) {

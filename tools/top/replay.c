@@ -375,9 +375,10 @@ static int read_document(struct top_replay *replay, struct top_feed *feed,
 		return refuse(replay, why, "the recording is of another version");
 	time_ns = number(root, "time_ns", 0);
 	if (time_ns <= replay->time_ns)
-		return refuse(replay, why,
-			      "the time does not go on from the line before; recordings of "
-			      "several runs are to be looked at one by one");
+		return refuse(
+			replay, why,
+			"the time does not go on from the line before; recordings of "
+			"several runs are to be looked at one by one");
 	replay->time_ns = time_ns;
 	top_feed_begin(feed, time_ns, number(root, "time_unix_ns", 0));
 	name_devices(feed, member(root, "devices"));

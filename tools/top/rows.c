@@ -1,14 +1,14 @@
 /*
  * rows.c - the rows of a tenant, made of what its files say and of its rows before.
  *
- * Knows which figures are differences, what a state is, and when a process is the same as
- * before: by slot and time of start. Refuses to know how rows are drawn or sorted.
+ * Knows which figures are differences, and what a state is. Refuses to know how rows are drawn or sorted.
  */
 #include "top/rows.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "top/rows_private.h"
 #include "top/text.h"
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -16,80 +16,7 @@
 /* Beyond this no rate of a counter is true; also keeps sums of rates from overflowing. */
 #define RATE_MAX 1e15
 
-/* ---- finding rows of before ---- */
-
-static uint64_t hash(uint64_t tenant_id, uint64_t start, uint32_t slot, uint32_t device)
-{
-	uint64_t h = tenant_id * UINT64_C(0x9e3779b97f4a7c15);
-
-	h = (h ^ start) * UINT64_C(0xbf58476d1ce4e5b9);
-	h = (h ^ slot ^ (uint64_t)device << 32) * UINT64_C(0x94d049bb133111eb);
-	return h ^ h >> 31;
-}
-
-void top_rows_begin(struct top_model *model)
-{
-	struct top_row *rows = model->rows;
-	size_t room = model->rows_room, wanted = 64;
-
-	model->rows = model->old;
-	model->rows_room = model->old_room;
-	model->old = rows;
-	model->old_room = room;
-	model->old_count = model->rows_count;
-	model->rows_count = 0;
-	while (wanted < 2 * model->old_count)
-		wanted *= 2;
-	if (wanted > model->index_room)
-		model->index = top_grow(model->index, &model->index_room, wanted,
-					sizeof(*model->index));
-	model->index_room = wanted;
-	memset(model->index, 0xff, wanted * sizeof(*model->index));
-	for (uint32_t i = 0; i < model->old_count; i++) {
-		const struct top_row *row = &model->old[i];
-		size_t at = hash(row->tenant_id, row->start_unix_ns, row->slot,
-				 row->device);
-
-		while (model->index[at & (wanted - 1)] != UINT32_MAX)
-			at++;
-		model->index[at & (wanted - 1)] = i;
-	}
-}
-
-/* NULL: it is new. What is found once is not found again. */
-static struct top_row *take_old(struct top_model *model, const struct top_row *key)
-{
-	size_t at = hash(key->tenant_id, key->start_unix_ns, key->slot, key->device);
-	size_t mask = model->index_room - 1;
-
-	for (; model->index[at & mask] != UINT32_MAX; at++) {
-		struct top_row *row = &model->old[model->index[at & mask]];
-
-		if (row->tenant_id == key->tenant_id && row->slot == key->slot &&
-		    row->start_unix_ns == key->start_unix_ns &&
-		    row->device == key->device)
-			return row;
-	}
-	return NULL;
-}
-
-/* Rows taken belong to no tenant any more, so that the rest is seen to have gone. */
-static bool was_there(struct top_row *old)
-{
-	if (!old)
-		return false;
-	old->tenant_id = UINT64_MAX;
-	return old->state != TOP_STATE_GONE;
-}
-
-void top_rows_forget(struct top_model *model, uint32_t device)
-{
-	for (size_t i = 0; i < model->old_count; i++)
-		if (model->old[i].device == device)
-			model->old[i].tenant_id = UINT64_MAX;
-}
-
-static struct top_row *new_row(struct top_model *model)
+struct top_row *top_row_new(struct top_model *model)
 {
 	struct top_row *row;
 
@@ -186,11 +113,11 @@ static void set_policy_terms(struct top_row *row, const struct top_tenant *tenan
 /* ---- the tenant's own rows ---- */
 
 /* Those of its processes are added later. */
-static void add_tenant_row(struct top_model *model, uint32_t tenant,
-			   const struct gpushim_device *device, uint32_t index)
+void top_row_add_tenant(struct top_model *model, uint32_t tenant,
+			const struct gpushim_device *device, uint32_t index)
 {
 	const struct top_tenant *from = model->tenants[tenant];
-	struct top_row *row = new_row(model), *old;
+	struct top_row *row = top_row_new(model), *old;
 
 	row->tenant_id = from->id;
 	row->tenant = tenant;
@@ -202,8 +129,8 @@ static void add_tenant_row(struct top_model *model, uint32_t tenant,
 	row->enforced = true;
 	row->value[TOP_COLUMN_DEVICE] = index == TOP_NO_DEVICE ? TOP_UNKNOWN : index;
 	row->value[TOP_COLUMN_DENIALS] = 0;
-	old = take_old(model, row);
-	(void)was_there(old);
+	old = top_row_take_old(model, row);
+	(void)top_row_was_there(old);
 	if (!device) {
 		set_policy_terms(row, from);
 		return;
@@ -345,7 +272,7 @@ static void add_process_row(struct top_model *model, uint32_t group,
 			    const struct gpushim_usage *usage, uint32_t device,
 			    bool first)
 {
-	struct top_row *row = new_row(model);
+	struct top_row *row = top_row_new(model);
 	const struct top_row *above = &model->rows[group];
 	const struct top_tenant *tenant = model->tenants[above->tenant];
 	struct top_row *old;
@@ -372,8 +299,8 @@ static void add_process_row(struct top_model *model, uint32_t group,
 	row->value[TOP_COLUMN_QUOTA] = above->value[TOP_COLUMN_QUOTA];
 	row->value[TOP_COLUMN_LIMIT] = above->value[TOP_COLUMN_LIMIT];
 	row->value[TOP_COLUMN_REQUEST] = above->value[TOP_COLUMN_REQUEST];
-	old = take_old(model, row);
-	known = was_there(old);
+	old = top_row_take_old(model, row);
+	known = top_row_was_there(old);
 	if (usage) {
 		row->value[TOP_COLUMN_MEMORY] = usage->charged_bytes;
 		row->value[TOP_COLUMN_PEAK] = usage->peak_bytes;
@@ -428,9 +355,9 @@ void top_rows_add(struct top_model *model, uint32_t tenant, const struct top_loo
 	uint32_t at = 0;
 
 	for (uint32_t d = 0; d < snapshot->devices_count; d++)
-		add_tenant_row(model, tenant, &snapshot->devices[d], device_of[d]);
+		top_row_add_tenant(model, tenant, &snapshot->devices[d], device_of[d]);
 	if (snapshot->devices_count == 0)
-		add_tenant_row(model, tenant, NULL, TOP_NO_DEVICE);
+		top_row_add_tenant(model, tenant, NULL, TOP_NO_DEVICE);
 	for (uint32_t d = 0; d < snapshot->devices_count; d++) {
 		cursors[d] = at;
 		while (at < snapshot->usages_count && snapshot->usages[at].device == d)
@@ -445,95 +372,4 @@ void top_rows_add(struct top_model *model, uint32_t tenant, const struct top_loo
 		for (uint32_t i = first_row;
 		     i < first_row + snapshot->devices_count || i == first_row; i++)
 			model->rows[i].state = TOP_STATE_CLOSED;
-}
-
-/* ---- what is not there, or not any more ---- */
-
-static uint32_t find_group(const struct top_model *model, const struct top_row *row)
-{
-	for (uint32_t i = 0; i < model->rows_count; i++)
-		if (model->rows[i].tenant_id == row->tenant_id &&
-		    model->rows[i].slot == TOP_NO_SLOT &&
-		    (model->rows[i].device == row->device ||
-		     row->device == TOP_NO_DEVICE))
-			return i;
-	return UINT32_MAX;
-}
-
-static void forget_rates(struct top_row *row)
-{
-	row->value[TOP_COLUMN_SHARE] = TOP_UNKNOWN;
-	row->value[TOP_COLUMN_SHARE10] = TOP_UNKNOWN;
-	row->value[TOP_COLUMN_WAIT] = TOP_UNKNOWN;
-	row->value[TOP_COLUMN_WAITING] = TOP_UNKNOWN;
-	row->value[TOP_COLUMN_LAUNCHES] = TOP_UNKNOWN;
-}
-
-/* Copies a row of before as it was, if a row of its tenant stands above it. */
-static struct top_row *keep_row(struct top_model *model, const struct top_row *old,
-				enum top_state state)
-{
-	uint32_t group = (uint32_t)model->rows_count;
-	struct top_row *row;
-
-	if (old->slot != TOP_NO_SLOT)
-		group = find_group(model, old);
-	if (group == UINT32_MAX)
-		return NULL;
-	row = new_row(model);
-	*row = *old;
-	row->group = group;
-	row->state = state;
-	forget_rates(row);
-	return row;
-}
-
-void top_rows_keep(struct top_model *model, uint32_t tenant)
-{
-	uint64_t id = model->tenants[tenant]->id;
-	bool any = false;
-
-	for (size_t i = 0; i < model->old_count; i++) {
-		struct top_row *old = &model->old[i];
-
-		if (old->tenant_id != id || old->state == TOP_STATE_GONE)
-			continue;
-		if (keep_row(model, old, TOP_STATE_STALE))
-			any = true;
-		old->tenant_id = UINT64_MAX;
-	}
-	if (any)
-		return;
-	add_tenant_row(model, tenant, NULL, TOP_NO_DEVICE);
-	model->rows[model->rows_count - 1].state = TOP_STATE_STALE;
-}
-
-static void note_end(struct top_model *model, const struct top_row *row)
-{
-	const struct top_tenant *tenant = top_model_tenant(model, row->tenant_id);
-
-	if (tenant && row->slot != TOP_NO_SLOT && row->alive)
-		top_event_add(model, tenant, TOP_EVENT_ENDED, model->unix_ns,
-			      "%s (%llu) ended", row->command,
-			      (unsigned long long)row->value[TOP_COLUMN_PID]);
-}
-
-void top_rows_end(struct top_model *model)
-{
-	for (size_t i = 0; i < model->old_count; i++) {
-		const struct top_row *old = &model->old[i];
-		uint64_t since_ns = old->gone_ns ? old->gone_ns : model->now_ns;
-		struct top_row *row;
-
-		if (old->tenant_id == UINT64_MAX || model->now_ns < since_ns ||
-		    model->now_ns - since_ns >= TOP_GONE_NS)
-			continue;
-		row = keep_row(model, old, TOP_STATE_GONE);
-		if (!row)
-			continue;
-		if (!old->gone_ns)
-			note_end(model, row);
-		row->gone_ns = since_ns;
-		row->alive = 0;
-	}
 }

@@ -1,7 +1,7 @@
 /*
- * rows.h - the rows of one tenant, made of what its files say and of its rows before.
+ * rows.h - the parts of the model: rows, numbers of devices, events.
  *
- * Part of the model, and pure as it is. Only model.c calls it.
+ * As pure as it is. Only model.c, devices.c, events.c and rows*.c know each other by this.
  */
 #ifndef GSH_TOOLS_TOP_ROWS_H
 #define GSH_TOOLS_TOP_ROWS_H
@@ -26,6 +26,9 @@ void top_rows_forget(struct top_model *model, uint32_t device);
 
 /* What was there before and was not added again stays for a while as gone. */
 void top_rows_end(struct top_model *model);
+
+/* The number of a device, given now if it has none; TOP_NO_DEVICE: there is none left. */
+uint32_t top_device_index(struct top_model *model, const uint8_t uuid[16]);
 
 /* Notes an event of a tenant; see struct top_event. */
 void top_event_add(struct top_model *model, const struct top_tenant *tenant,
