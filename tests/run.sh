@@ -56,13 +56,16 @@ ending() {
 	fi
 }
 
-# sanitizers FILE: their options, with reports to FILE.PROGRAM.PID.
+# sanitizers FILE: their options, with reports to FILE.PROGRAM.PID; two in one program have a
+# file each. ThreadSanitizer lets every process with threads wait for a second at its end,
+# should there be a race with it; less is enough.
 asan=${ASAN_OPTIONS:-} ubsan=${UBSAN_OPTIONS:-print_stacktrace=1}
-tsan=${TSAN_OPTIONS:-second_deadlock_stack=1}
+tsan=${TSAN_OPTIONS:-second_deadlock_stack=1:atexit_sleep_ms=50}
 sanitizers() {
-	local to=log_path=$1:log_exe_name=1
+	local to=log_exe_name=1:log_path=$1
 	# The shim, which is not instrumented, is preloaded before the sanitizer's library.
-	export ASAN_OPTIONS=verify_asan_link_order=0:$asan:$to UBSAN_OPTIONS=$ubsan:$to TSAN_OPTIONS=$tsan:$to
+	export ASAN_OPTIONS=verify_asan_link_order=0:$asan:$to
+	export UBSAN_OPTIONS=$ubsan:$to.undefined TSAN_OPTIONS=$tsan:$to
 }
 
 # Processes that still carry a state directory of a test in their environment.
@@ -113,14 +116,17 @@ trap interrupted INT TERM HUP
 
 row() { table+=("$(printf '%-36s %6s %6s %6s %8s  %s' "$@")"); }
 
-# The few lines of a log that say what failed: the assertions that did not hold with the
-# tests they belong to, what sanitizers report, or, where it says nothing of the kind, its end
-# but for totals.
+# The few lines of a log that say what failed: what sanitizers report, the assertions that did
+# not hold with the tests they belong to, or, where it says nothing of the kind, its end but
+# for totals.
 tell_tale() {
 	local lines
-	lines=$(grep -aE -e '^FAIL ' -e '^ *[^ :]+\.[ch]:[0-9]+: ' -e ' (was|were) expected$' \
-		-e '^(WARNING|ERROR|==[0-9]+==ERROR|FATAL|SUMMARY): ' -e 'runtime error: ' \
-		-e '^    #[01] ' -e 'ThreadSanitizer[: ].*CHECK' "$1" | head -n 8)
+	lines=$({
+		grep -aE -e '^(WARNING|ERROR|==.*==ERROR|FATAL|SUMMARY): ' -e 'runtime error: ' \
+			-e '^    #[01] ' -e 'ThreadSanitizer[: ].*CHECK' "$1" | head -n 4
+		grep -aE -e '^FAIL ' -e '^ *[^ :]+\.[ch]:[0-9]+: ' -e ' (was|were) expected$' "$1" |
+			grep -av 'runtime error: '
+	} | head -n 8)
 	[ -n "$lines" ] ||
 		lines=$(grep -avE -e '^[[:space:]]*$' -e '^Run Summary:' -e '^ +(suite|test|assert)s ' \
 			-e '^Elapsed time' -e '[0-9]+ passed, ' "$1" | tail -n 3)

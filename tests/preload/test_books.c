@@ -819,7 +819,7 @@ static bool sequences(const char *body, const char *faults)
 	char variable[32];
 	bool passed = true;
 
-	for (unsigned seed = 1; seed <= 4; seed++) {
+	for (unsigned seed = 1; seed <= unit_rounds(4); seed++) {
 		snprintf(variable, sizeof(variable), "SEED=%u", seed * 7919);
 		passed &= tenant_passes(body, "GPUSHIM_MEMORY=256MiB", variable, faults,
 					NULL);

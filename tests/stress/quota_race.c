@@ -19,7 +19,7 @@
 
 #define MIB ((uint64_t)1 << 20)
 
-enum { PROCESSES = 8, THREADS = 8, HELD_MAX = 4 };
+enum { PROCESSES = 8, THREADS = 8, HELD_MAX = 4, ROUNDS = 400 };
 
 static const uint64_t quota_bytes = 512 * MIB;
 static const uint64_t share_bytes = 512 * MIB / (PROCESSES * THREADS);
@@ -171,12 +171,12 @@ static void hammer_all(unsigned rounds, unsigned paths, unsigned hold, uint64_t 
 
 TENANT_BODY(each_within_its_share)
 {
-	hammer_all(400, POOL, 1, share_bytes);
+	hammer_all(unit_rounds(ROUNDS), POOL, 1, share_bytes);
 }
 
 TENANT_BODY(all_want_everything)
 {
-	hammer_all(400, PATHS, HELD_MAX, 2 * share_bytes);
+	hammer_all(unit_rounds(ROUNDS), PATHS, HELD_MAX, 2 * share_bytes);
 }
 
 struct totals {

@@ -22,7 +22,7 @@
 #include "cunit_main.h"
 #include "proto.h"
 
-enum { ITERATIONS = 2000, AT_ONCE = 4, WHILE_US = 300000 };
+enum { CLIENTS = 2000, AT_ONCE = 4, WHILE_US = 300000 };
 
 /* ---- one mad client ---- */
 
@@ -422,9 +422,9 @@ static void a_mad_client_harms_itself_only(void)
 	struct stress_neighbour neighbour = stress_neighbour_start();
 	struct simgpu_truth *before = stress_truth(monitor), *after;
 	uint64_t rounds = *neighbour.rounds, bad = 0, sticky = 0;
-	unsigned odd = 0;
+	unsigned clients = unit_rounds(CLIENTS), odd = 0;
 
-	for (uint64_t seed = 1; seed <= ITERATIONS; seed += AT_ONCE) {
+	for (uint64_t seed = 1; seed <= clients; seed += AT_ONCE) {
 		pid_t pids[AT_ONCE];
 
 		for (unsigned i = 0; i < AT_ONCE; i++) {
@@ -452,10 +452,10 @@ static void a_mad_client_harms_itself_only(void)
 		bad += after->clients[i].bad_records;
 		sticky += after->clients[i].sticky != 0;
 	}
-	printf("      %d mad clients: %llu bad records, %llu ended in error\n",
-	       ITERATIONS, (unsigned long long)bad, (unsigned long long)sticky);
+	printf("      %u mad clients: %llu bad records, %llu ended in error\n", clients,
+	       (unsigned long long)bad, (unsigned long long)sticky);
 	CU_ASSERT_TRUE(bad > 0);
-	CU_ASSERT_TRUE(sticky > ITERATIONS / 10);
+	CU_ASSERT_TRUE(sticky > clients / 10);
 	simgpu_free(before);
 	simgpu_free(after);
 }

@@ -33,6 +33,18 @@ unsigned unit_patience_ms(unsigned milliseconds)
 	return milliseconds;
 }
 
+unsigned unit_rounds(unsigned rounds)
+{
+#if defined(__SANITIZE_THREAD__)
+	return (rounds + 3) / 4;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+	return (rounds + 3) / 4;
+#endif
+#endif
+	return rounds;
+}
+
 static void print_sentence(const char *name)
 {
 	for (; *name; name++)

@@ -63,4 +63,10 @@ void unit_skip(const char *reason, ...) __attribute__((format(printf, 1, 2)));
 /* Milliseconds, scaled up under a sanitizer: for bounds on hanging, never for figures. */
 unsigned unit_patience_ms(unsigned milliseconds);
 
+/*
+ * Rounds of something done over and over, a quarter of them under ThreadSanitizer: it finds a
+ * race in a round that would otherwise have gone well, and each takes it many times as long.
+ */
+unsigned unit_rounds(unsigned rounds);
+
 #endif

@@ -92,8 +92,11 @@ static void eight_threads_take_what_the_rate_gives_and_no_more(void)
 {
 	run_race(take_one);
 	CU_ASSERT(race.taken_ns <= may_have_ns());
-	/* Or there was no race; and next to nothing was lost by claims that could not land. */
-	CU_ASSERT(race.taken_ns >= may_have_ns() / 100 * 98);
+	/*
+	 * Or there was no race; and next to nothing was lost by claims that could not land: a
+	 * thread that is interrupted within one loses it, more often where a claim takes longer.
+	 */
+	CU_ASSERT(race.taken_ns >= may_have_ns() / 100 * (unit_rounds(4) < 4 ? 90 : 98));
 	/* To the nanosecond: what was given is what was taken and what is there. */
 	CU_ASSERT_EQUAL((int64_t)bucket.level,
 			(int64_t)(bucket.earned_ns - race.taken_ns));
