@@ -1,6 +1,5 @@
 #!/bin/bash
-# Runs test programs one after another and ends with 'N passed, N failed, N skipped':
-# tests/run.sh PROGRAM...
+# Runs test programs and ends with 'N passed, N failed, N skipped': tests/run.sh PROGRAM...
 #
 # Before that last line stands a table of all of them and, under 'Failures:', what each that
 # failed has to say for itself, every line with its name: the end of a log tells it all.
@@ -15,7 +14,11 @@
 # LINGER seconds (default 10) is a failure, and is killed. So is what a sanitizer reports in
 # any process of a test, the device process among them, whatever the test itself says.
 #
-# Environment: BUILD (the build directory), TIMEOUT, LINGER, FUZZ_SECONDS.
+# JOBS of them run at a time (default 1), and say what they have to say when they end. Those
+# with one of the words of ALONE in their names judge times: they have the machine for
+# themselves, one after another once all others have ended.
+#
+# Environment: BUILD (the build directory), TIMEOUT, LINGER, FUZZ_SECONDS, JOBS, ALONE.
 # What the programs see: BUILD (absolute), SIMGPU_STATE, TMPDIR (a directory of their own) and
 # LD_LIBRARY_PATH beginning with $BUILD/sim. Output is kept in $BUILD/log/.
 
@@ -25,13 +28,14 @@ unset "${!GPUSHIM_@}" "${!CUDA_DEVICE_MEMORY_@}" NVIDIA_GPU_MEMORY_LIMIT LD_PREL
 BUILD=$(readlink -f "${BUILD:-build}")
 TIMEOUT=${TIMEOUT:-120}
 LINGER=${LINGER:-10}
+JOBS=${JOBS:-1}
 export BUILD
 
 logs=$BUILD/log
 mkdir -p "$logs"
-passed=0 failed=0 skipped=0
-table=()
-failures=()
+# Of program N: output.N until it has been shown, then row.N, failures.N and totals.N.
+kept=$(mktemp -d) || exit 2
+trap 'rm -rf "$kept"' EXIT
 
 wrapper=()
 # ThreadSanitizer's memory layout does not fit every kernel's address randomisation.
@@ -103,18 +107,36 @@ arguments() {
 	[ ! -d "tests/fuzz/corpus/${1#fuzz/}" ] || args+=("tests/fuzz/corpus/${1#fuzz/}")
 }
 
-# timeout passes the signal on to the program and all it started.
+# timeout passes the signal on to the program and all it started; so do those shells that run
+# programs beside each other.
 child=''
 dir=''
+together=()
 interrupted() {
-	[ -z "$child" ] || kill -TERM "$child"
+	kill -TERM ${child:+"$child"} "${together[@]}" 2>/dev/null
 	[ -z "$dir" ] || rm -rf "$dir"
-	echo "tests/run.sh: interrupted in ${name:-between two programs}" >&2
+	[ ${#together[@]} -eq 0 ] || wait
+	show
+	[ -z "${name:-}" ] || echo "tests/run.sh: interrupted in $name" >&2
 	exit 130
 }
 trap interrupted INT TERM HUP
 
-row() { table+=("$(printf '%-36s %6s %6s %6s %8s  %s' "$@")"); }
+# What the programs that ran beside each other have put out until now, but for those at it.
+show() {
+	local file
+	for file in "$kept"/output.*; do
+		[ -e "${file/output/totals}" ] || continue
+		cat "$file"
+		rm "$file"
+	done
+}
+
+# row NAME PASSED FAILED SKIPPED TIME NOTE: of program $number.
+row() {
+	printf '%-36s %6s %6s %6s %8s  %s\n' "$@" >"$kept/row.$number"
+	echo "$2 $3 $4" >"$kept/totals.$number"
+}
 
 # The few lines of a log that say what failed: what sanitizers report, the assertions that did
 # not hold with the tests they belong to, or, where it says nothing of the kind, its end but
@@ -133,28 +155,29 @@ tell_tale() {
 	[ -z "$lines" ] || cut -c 1-200 <<<"$lines"
 }
 
-# blame NAME NOTE LOG: into `failures`; NOTE may be empty, LOG missing.
+# blame NAME NOTE LOG: of program $number; NOTE may be empty, LOG missing.
 blame() {
 	local line
-	[ -z "$2" ] || failures+=("$1: $2")
-	[ -e "$3" ] || return 0
-	while IFS= read -r line; do
-		failures+=("$1: $line")
-	done < <(tell_tale "$3")
+	{
+		[ -z "$2" ] || echo "$1: $2"
+		[ ! -e "$3" ] || tell_tale "$3" | while IFS= read -r line; do
+			echo "$1: $line"
+		done
+	} >"$kept/failures.$number"
 }
 
+# run_one NUMBER PROGRAM
 run_one() {
-	local program name log seconds status start took line left reports
+	local number=$1 program name log seconds status start took line left reports
 	local p=0 f=0 s=0 note=
 	local args
 
-	program=$(readlink -f "$1")
+	program=$(readlink -f "$2")
 	name=${program#"$BUILD"/}
 	name=${name#"$PWD"/}
 	if [ ! -x "$program" ]; then
-		failed=$((failed + 1))
-		row "${name:-$1}" 0 1 0 - 'not built, or not executable'
-		blame "${name:-$1}" 'not built, or not executable' ''
+		blame "${name:-$2}" 'not built, or not executable' ''
+		row "${name:-$2}" 0 1 0 - 'not built, or not executable'
 		return
 	fi
 	log=$logs/${name//\//-}.log
@@ -214,21 +237,52 @@ run_one() {
 		f=$((f + 1))
 		note="${note:+$note; }sanitizer reports: ${#reports[@]}"
 	fi
-	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
-	row "$name" "$p" "$f" "$s" "${took}s" "$note"
 	((f == 0)) || blame "$name" "$note" "$log"
+	row "$name" "$p" "$f" "$s" "${took}s" "$note"
 }
 
-for program in "$@"; do
-	run_one "$program"
+judges_time() {
+	local word
+	for word in ${ALONE:-}; do
+		[[ ${1##*/} != *$word* ]] || return 0
+	done
+	return 1
+}
+
+programs=("$@") alone=()
+for i in "${!programs[@]}"; do
+	if ((JOBS < 2)) || judges_time "${programs[i]}"; then
+		alone+=("$i")
+		continue
+	fi
+	while mapfile -t together < <(jobs -rp) && ((${#together[@]} >= JOBS)); do
+		wait -n
+		show
+	done
+	{
+		trap interrupted INT TERM HUP
+		together=()
+		run_one "$(printf %04d "$i")" "${programs[i]}"
+	} >"$kept/output.$(printf %04d "$i")" 2>&1 &
+done
+mapfile -t together < <(jobs -rp)
+wait
+together=()
+show
+for i in "${alone[@]}"; do
+	run_one "$(printf %04d "$i")" "${programs[i]}"
 done
 
 echo
 printf '%-36s %6s %6s %6s %8s\n' program passed failed skipped time
-[ ${#table[@]} -eq 0 ] || printf '%s\n' "${table[@]}"
+[ $# -eq 0 ] || cat "$kept"/row.*
 # Nothing run is no success: a test directory may have been lost.
 [ $# -gt 0 ] || echo 'Nothing was run: no test program was found.'
-[ ${#failures[@]} -eq 0 ] || printf '%s\n' '' Failures: "${failures[@]}"
-echo
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ] && [ $# -gt 0 ]
+failures=$(cat "$kept"/failures.* 2>/dev/null)
+[ -z "$failures" ] || printf '\nFailures:\n%s\n' "$failures"
+cat "$kept"/totals.* /dev/null 2>/dev/null | awk -v programs=$# '
+	{ passed += $1; failed += $2; skipped += $3; n++ }
+	END {
+		printf "\n%d passed, %d failed, %d skipped\n", passed, failed, skipped
+		exit failed > 0 || n == 0 || n < programs
+	}'

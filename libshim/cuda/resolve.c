@@ -58,8 +58,9 @@ void *gsh_resolve(const char *base, void *answer, int version, uint64_t flags)
 	void *hook;
 
 	if (row < 0) {
-		gsh_resolve_unknown();
 		row = row_by_rule(base, answer, version, flags);
+		if (row < 0)
+			gsh_resolve_unknown();
 		if (row < 0 || !gsh_table_is_hooked(row))
 			return answer;
 		gsh_driver_adopt(row, answer);
