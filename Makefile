@@ -19,6 +19,9 @@ SANITIZE ?=
 # WERROR=1 turns warnings into errors, as CI does.
 WERROR  ?=
 TIMEOUT ?= 120
+# Test programs at a time; tests/run.sh runs by itself what has one of these words in its name.
+JOBS    ?= 1
+ALONE   := $(if $(SANITIZE),,concurrent gate nvml_usage probe progress shares siblings time turns)
 FUZZ_SECONDS ?= 30
 
 ifneq ($(V),1)
@@ -182,8 +185,9 @@ test:
 	@$(MAKE) --no-print-directory test-run
 
 test-run:
-	@BUILD='$(abspath $(BUILD))' TIMEOUT='$(TIMEOUT)' tests/run.sh $(UNIT) $(SIMTESTS) \
-		$(PRELOAD) $(ABI) $(TERMINAL) $(FUZZ_SHORT) $(STRESS) $(CLIENTS)
+	@BUILD='$(abspath $(BUILD))' TIMEOUT='$(TIMEOUT)' JOBS='$(JOBS)' ALONE='$(ALONE)' \
+		tests/run.sh $(UNIT) $(SIMTESTS) $(PRELOAD) $(ABI) $(TERMINAL) $(FUZZ_SHORT) \
+		$(STRESS) $(CLIENTS)
 
 # GPU=sim runs it against the simulated GPU, as a check of itself. DATE=YYYY-MM-DD.
 GPU ?= real
@@ -268,6 +272,7 @@ help:
 	@echo
 	@echo 'Variables: CC=gcc|clang BUILD=build PREFIX=/usr/local DESTDIR= CUDA_HOME='
 	@echo '           CFLAGS="-O2 -g" WERROR=1 V=1 TIMEOUT=120 (seconds for one test program)'
+	@echo '           JOBS=1 (test programs at a time; never those that judge times)'
 
 # --- objects -----------------------------------------------------------------------------
 

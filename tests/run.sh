@@ -107,17 +107,20 @@ arguments() {
 	[ ! -d "tests/fuzz/corpus/${1#fuzz/}" ] || args+=("tests/fuzz/corpus/${1#fuzz/}")
 }
 
-# timeout passes the signal on to the program and all it started; so do those shells that run
-# programs beside each other.
+# timeout passes the signal on to the program and all it started.
 child=''
 dir=''
 together=()
 interrupted() {
-	kill -TERM ${child:+"$child"} "${together[@]}" 2>/dev/null
+	[ -z "$child" ] || kill -TERM "$child"
 	[ -z "$dir" ] || rm -rf "$dir"
-	[ ${#together[@]} -eq 0 ] || wait
-	show
 	[ -z "${name:-}" ] || echo "tests/run.sh: interrupted in $name" >&2
+	# The shells that run programs beside each other end in the same way.
+	if [ ${#together[@]} -gt 0 ]; then
+		kill -TERM "${together[@]}" 2>/dev/null
+		wait
+		cat "$kept"/output.*
+	fi
 	exit 130
 }
 trap interrupted INT TERM HUP

@@ -106,8 +106,9 @@ struct gpushim_policy_measured {
 
 /* Whether a tenant may use a device now, where an agent hands out turns. */
 enum gpushim_turn_state {
-	GPUSHIM_TURN_OFF = 0,  /* nobody hands out any: limits hold as without an agent */
-	GPUSHIM_TURN_FREE = 1, /* nobody else wants the device: limits hold in the same way */
+	GPUSHIM_TURN_OFF = 0, /* nobody hands out any: limits hold as without an agent */
+	GPUSHIM_TURN_FREE =
+		1, /* nobody else wants the device: limits hold in the same way */
 	GPUSHIM_TURN_WAIT = 2, /* not now; who wants the device rings the bell */
 	GPUSHIM_TURN_MINE = 3, /* now, and up to window_us of work in flight */
 };
@@ -124,7 +125,7 @@ struct gpushim_policy_turn {
 	uint64_t reserved[5];
 };
 
-#define GPUSHIM_TURN_STATE(word) ((enum gpushim_turn_state)((word) & 3u))
+#define GPUSHIM_TURN_STATE(word) ((enum gpushim_turn_state)((word)&3u))
 #define GPUSHIM_TURN_DEAD_MS 1000u
 
 /*

@@ -123,7 +123,7 @@ static CUresult draw(const struct gsh_admission *admission, uint64_t *predicted_
 		     bool *measure)
 {
 	struct gsh_lane *lane = admission->lane;
-	uint64_t extra_ns = extra_of(admission, *predicted_ns), cost_ns;
+	uint64_t extra_ns = extra_of(admission, *predicted_ns), cost_ns, fit;
 	CUresult res;
 	bool paid;
 
@@ -144,9 +144,10 @@ static CUresult draw(const struct gsh_admission *admission, uint64_t *predicted_
 	lane->drawn_ns += cost_ns + extra_ns;
 	lane->left_ns += extra_ns;
 	*measure = extra_ns < cost_ns;
-	if (!*measure)
+	fit = cost_ns ? extra_ns / cost_ns : 0;
+	if (fit)
 		/* Not the first: it may have waited for the device, as it did for credit. */
-		lane->until = next_random(lane) % (uint32_t)(extra_ns / cost_ns);
+		lane->until = (uint32_t)(next_random(lane) % fit);
 	return CUDA_SUCCESS;
 }
 

@@ -168,7 +168,7 @@ static int slow(const struct gsh_launch *launch, struct gsh_pass *pass)
 	}
 	if (pass->res != CUDA_SUCCESS || admission.found == GSH_FOUND_NOTHING)
 		return pass->res;
-	if (gsh_unlikely(admission.found == GSH_FOUND_NO_ROOM))
+	if (gsh_unlikely(admission.found == GSH_FOUND_NO_ROOM || !lane))
 		return pass->res = gsh_admit_unlisted(launch, &admission, pass);
 	entry = &lane->signatures[place_of(launch)];
 	/* It may have come only because something had to be looked up again. */

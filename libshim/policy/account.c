@@ -89,8 +89,8 @@ uint32_t gsh_account_inflation_permille(const struct gsh_account *account)
 	if (account->low_ns < EVIDENCE_NS)
 		return 1000;
 	permille = (double)account->seen_ns * 1000 / (double)account->low_ns;
-	long_permille =
-		(double)account->long_seen_ns * 1000 / (double)account->long_low_ns;
+	long_permille = (double)account->long_seen_ns * 1000 /
+			(double)account->long_low_ns;
 	if (permille > long_permille)
 		permille = long_permille;
 	return permille < 1100 ? 1000 : permille < 1e6 ? (uint32_t)permille : 1000000;

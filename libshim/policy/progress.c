@@ -71,8 +71,7 @@ bool gsh_progress_passes(struct gpushim_ledger_stall *stall, uint64_t now_ns,
 		begin_stall(stall, since_ns, now_ns, completions);
 		return false;
 	}
-	if (idle_ns < wait_ns ||
-	    !gsh_cas_acq_rel(&stall->since_ns, &since_ns, now_ns))
+	if (idle_ns < wait_ns || !gsh_cas_acq_rel(&stall->since_ns, &since_ns, now_ns))
 		return false;
 	gsh_add_relaxed(&stall->times, 1);
 	return true;

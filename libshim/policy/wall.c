@@ -57,9 +57,10 @@ uint64_t gsh_wall_cover(struct gpushim_ledger_wall *wall, uint64_t begin_ns,
 		if (count > end - at)
 			count = (unsigned)(end - at);
 		wanted = (uint32_t)(((UINT64_C(1) << count) - 1) << first);
-		covered += count - (unsigned)__builtin_popcount(set_bits(
-					   &wall->words[word % GPUSHIM_WALL_WORDS],
-					   (uint32_t)(word / GPUSHIM_WALL_WORDS), wanted));
+		covered += count -
+			   (unsigned)__builtin_popcount(set_bits(
+				   &wall->words[word % GPUSHIM_WALL_WORDS],
+				   (uint32_t)(word / GPUSHIM_WALL_WORDS), wanted));
 		at += count;
 	}
 	known_ns = covered << BIT_SHIFT;
