@@ -124,8 +124,8 @@ FUZZ_SHORT := $(FUZZ:$(BUILD)/fuzz/%=$(BUILD)/tests/fuzz/%)
 CLIENTS  := $(sort $(wildcard tests/clients/*.sh))
 ifeq ($(SANITIZE),thread)
 # Long computations on one thread, in which there is no race to be found.
-UNIT := $(filter-out $(addprefix %/test_,account account_model bucket bucket_steps \
-	engine_random quota_model),$(UNIT))
+UNIT := $(filter-out $(addprefix %/test_,account account_model arbiter arbiter_align arbiter_model \
+	arbiter_random bucket bucket_steps engine_random quota_model),$(UNIT))
 SIMTESTS := $(filter-out %/test_resolve,$(SIMTESTS))
 FUZZ_SHORT :=
 endif
